@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Applied to every Swift target: the language mode is 6 (the default of these tools), and what the next one will
+/// require is required already.
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+]
+
+let nio: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// Bottom to top: a target depends only on targets above it in this list.
+let package = Package(
+  name: "moonrail",
+  products: [
+    .library(name: "Moonrail", targets: ["Moonrail"]),
+    .library(name: "TransferEngine", targets: ["TransferEngine"]),
+    .library(name: "SimulatedFabric", targets: ["SimulatedFabric"]),
+    .executable(name: "moonrail", targets: ["MoonrailCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+  ],
+  targets: [
+    .target(name: "CFabric"),
+    .target(name: "CLinux"),
+    .target(name: "Fabric", dependencies: ["CFabric"], swiftSettings: settings),
+    .target(name: "Topology", dependencies: ["CLinux"], swiftSettings: settings),
+    .target(name: "Wire", swiftSettings: settings),
+    .target(name: "Memory", dependencies: ["CLinux"], swiftSettings: settings),
+    .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, logging], swiftSettings: settings),
+    .target(
+      name: "TransferEngine",
+      dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
+      swiftSettings: settings),
+    .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
+    .executableTarget(
+      name: "MoonrailCommand", dependencies: ["CLinux", "Fabric", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging],
+      swiftSettings: settings),
+
+    .target(
+      name: "SimulatedFabric", dependencies: ["CFabric", "Fabric"], path: "Tests/SimulatedFabric",
+      swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
+    .executableTarget(
+      name: "TestPeer", dependencies: ["TransferEngine", "Memory"], path: "Tests/Peer", swiftSettings: settings),
+    .testTarget(name: "FabricTests", dependencies: ["Fabric", "SimulatedFabric"], swiftSettings: settings),
+    .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
+    .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
+    .testTarget(name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
+    .testTarget(
+      name: "TransferEngineTests",
+      dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests", dependencies: ["MoonrailCommand", "TestSupport"], swiftSettings: settings),
+  ]
+)

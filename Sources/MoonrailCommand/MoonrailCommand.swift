@@ -1,0 +1,1 @@
+@main struct MoonrailCommand { static func main() {} }

@@ -1,0 +1,1 @@
+@main struct Peer { static func main() {} }
