@@ -1,0 +1,38 @@
+/// How an engine is to be set up.
+public struct Configuration: Sendable {
+  /// The ways to move bytes that an engine can install.
+  public enum Transport: String, Sendable, CaseIterable {
+    /// libfabric: AWS EFA, or a software provider that is named in ``Configuration/provider``.
+    case efa
+  }
+
+  /// Where segment descriptors are found. `P2PHANDSHAKE`: at their owners.
+  public var metadataServer: String
+  /// The name or address under which peers reach this host; a port in it is ignored in `P2PHANDSHAKE`.
+  public var localServerName: String
+  /// The transports to install; empty: none, and only the control plane runs.
+  public var transports: [Transport]
+  /// libfabric's provider. nil: `MOONRAIL_PROVIDER`, or else `efa`, and no other.
+  public var provider: String?
+  /// Device names to use, comma separated; empty: all. `MC_TE_FILTERS` narrows as well.
+  public var deviceFilter: String
+  /// The libfabric file to load before all others. nil: `MOONRAIL_LIBFABRIC`, or else the usual places.
+  public var libfabricPath: String?
+  /// The environment to read the `MC_*` and `MOONRAIL_*` settings from.
+  public var environment: [String: String]
+
+  /// A configuration for `localServerName` that takes everything else from the defaults and the environment.
+  public init(
+    localServerName: String, metadataServer: String = "P2PHANDSHAKE", transports: [Transport] = [.efa],
+    provider: String? = nil, deviceFilter: String = "", libfabricPath: String? = nil,
+    environment: [String: String] = ProcessEnvironment.current
+  ) {
+    self.localServerName = localServerName
+    self.metadataServer = metadataServer
+    self.transports = transports
+    self.provider = provider
+    self.deviceFilter = deviceFilter
+    self.libfabricPath = libfabricPath
+    self.environment = environment
+  }
+}
