@@ -45,3 +45,24 @@ const char *cfabric_path(void *handle)
 		return NULL;
 	return map->l_name;
 }
+
+struct visitor {
+	void (*visit)(const char *path, void *context);
+	void *context;
+};
+
+static int visit_one(struct dl_phdr_info *info, size_t size, void *data)
+{
+	struct visitor *visitor = data;
+
+	(void)size;
+	visitor->visit(info->dlpi_name ? info->dlpi_name : "", visitor->context);
+	return 0;
+}
+
+void cfabric_each_mapped(void (*visit)(const char *path, void *context), void *context)
+{
+	struct visitor visitor = { visit, context };
+
+	dl_iterate_phdr(visit_one, &visitor);
+}

@@ -1,1 +1,68 @@
+#define _GNU_SOURCE
 
+#include "CLinux.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int clinux_page_nodes(size_t count, const void *const *pages, int *status)
+{
+	return syscall(SYS_move_pages, 0, count, pages, NULL, status, 0) == 0 ? 0 : errno;
+}
+
+int clinux_prefer_node(void *address, size_t length, unsigned node)
+{
+	/* The kernel's largest CONFIG_NODES_SHIFT is 10. It takes the mask's length in bits plus one. */
+	unsigned long mask[1024 / (8 * sizeof(unsigned long))] = { 0 };
+	const unsigned bits = 8 * sizeof(mask[0]);
+
+	if (node >= sizeof(mask) * 8)
+		return EINVAL;
+	mask[node / bits] = 1ul << node % bits;
+	return syscall(SYS_mbind, address, length, MPOL_PREFERRED, mask, sizeof(mask) * 8 + 1, 0) == 0 ? 0 : errno;
+}
+
+int clinux_gettid(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+int clinux_set_thread_name(const char *name)
+{
+	return prctl(PR_SET_NAME, name) == 0 ? 0 : errno;
+}
+
+int clinux_set_affinity(const uint64_t *mask, size_t words)
+{
+	return pthread_setaffinity_np(pthread_self(), words * sizeof(*mask), (const cpu_set_t *)mask);
+}
+
+int clinux_get_affinity(uint64_t *mask, size_t words)
+{
+	return pthread_getaffinity_np(pthread_self(), words * sizeof(*mask), (cpu_set_t *)mask);
+}
+
+int clinux_getcpu(unsigned *cpu, unsigned *node)
+{
+	return syscall(SYS_getcpu, cpu, node, NULL) == 0 ? 0 : errno;
+}
+
+int clinux_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
+{
+	const struct timespec limit = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+
+	return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &limit, NULL, 0) == 0
+		       ? 0
+		       : errno;
+}
+
+int clinux_futex_wake(uint32_t *word, int count)
+{
+	return (int)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}

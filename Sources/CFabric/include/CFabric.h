@@ -33,6 +33,9 @@ void *cfabric_open(const char *path, int only_if_mapped, struct cfabric_function
 /* The file that the handle was loaded from, as the loader knows it; NULL if it does not say. */
 const char *cfabric_path(void *handle);
 
+/* Calls `visit` with the path of each shared library that the process has mapped. */
+void cfabric_each_mapped(void (*visit)(const char *path, void *context), void *context);
+
 /* FI_VERSION(major, minor), a function macro. */
 static inline uint32_t cfabric_version(uint32_t major, uint32_t minor) { return FI_VERSION(major, minor); }
 static inline uint32_t cfabric_major(uint32_t version) { return FI_MAJOR(version); }

@@ -1,3 +1,68 @@
+/* The parts of Linux that Swift's Glibc module does not reach: system calls without a wrapper in glibc, names that need
+ * _GNU_SOURCE, variadic calls, and two instructions. Declarations and calls only. */
 #ifndef CLINUX_H
 #define CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* NUMA: move_pages(2) in its query form. Writes the node of each of `count` pages of this process to `status`, or a
+ * negated errno for a page (-ENOENT: never touched). Returns 0 or an errno. */
+int clinux_page_nodes(size_t count, const void *const *pages, int *status);
+
+/* NUMA: mbind(2) with MPOL_PREFERRED: pages of the range not yet touched will come from `node` while it has memory.
+ * Returns 0 or an errno. */
+int clinux_prefer_node(void *address, size_t length, unsigned node);
+
+/* The kernel's number of the calling thread. */
+int clinux_gettid(void);
+
+/* Names the calling thread; the kernel keeps the first 15 bytes. Returns 0 or an errno. */
+int clinux_set_thread_name(const char *name);
+
+/* Restricts the calling thread to the CPUs whose bits are set in `words` words of 64 bits, CPU 0 in bit 0 of word 0.
+ * Returns 0 or an errno. */
+int clinux_set_affinity(const uint64_t *mask, size_t words);
+
+/* The CPUs that the calling thread may run on, in the same form. Returns 0 or an errno (EINVAL: too few words). */
+int clinux_get_affinity(uint64_t *mask, size_t words);
+
+/* The CPU and the NUMA node that the calling thread runs on now. Returns 0 or an errno. */
+int clinux_getcpu(unsigned *cpu, unsigned *node);
+
+/* Sleeps while `*word` equals `expected`, for at most `timeout_ns` (negative: without limit), on a futex private to the
+ * process. Returns 0 when woken, else an errno: EAGAIN (the word differs), ETIMEDOUT, EINTR. */
+int clinux_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);
+
+/* Wakes up to `count` threads that sleep on `word`. Returns how many. */
+int clinux_futex_wake(uint32_t *word, int count);
+
+/* Writes the byte at `address` back to itself atomically: a write to the page that loses nobody's change. */
+static inline void clinux_touch(void *address)
+{
+	uint8_t value = __atomic_load_n((uint8_t *)address, __ATOMIC_RELAXED);
+
+	__atomic_compare_exchange_n((uint8_t *)address, &value, value, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* Tells the core that this is a spin loop. */
+static inline void clinux_cpu_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+static inline uint64_t clinux_monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 #endif

@@ -1,0 +1,128 @@
+internal import CLinux
+internal import Synchronization
+
+/// The requests that were submitted under one batch id, and how many of them are not settled yet.
+///
+/// Its memory is never given back while the engine lives, only reused: whoever settles the last request may still look
+/// at ``sleepers`` when the owner has seen the end and freed the batch.
+struct Batch: ~Copyable {
+  /// The generation in the upper half, the callers that are using the batch right now in the lower.
+  let pins = Atomic<UInt64>(1 << 32)
+  /// Work requests that are not settled.
+  let outstanding = Atomic<Int>(0)
+  /// Work requests that were settled by their deadline but are still with the provider.
+  let abandoned = Atomic<Int>(0)
+  /// Bytes of all completed parts.
+  let transferred = Atomic<UInt64>(0)
+  /// The worst that happened to any part: 0, or the raw value of `timedOut` or `failed`.
+  let worst = Atomic<Int32>(0)
+  /// The futex of threads that sleep until the batch is settled: 1 while there may be one. Allocated, because a futex
+  /// is known by its address.
+  let sleepers = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
+  /// 1 while a thread submits; tasks and slabs are its own then.
+  let submitting = Atomic<UInt32>(0)
+  /// Requests submitted so far.
+  let submitted = Atomic<Int>(0)
+  /// 1 while a notification waits for the batch to complete.
+  let hasNotification = Atomic<UInt32>(0)
+
+  /// The place in the table.
+  let index: Int
+  /// Requests that it has room for.
+  var capacity = 0
+  /// One per request.
+  var tasks: UnsafeMutablePointer<TransferTask>?
+  /// One per request; the parts of split requests come from ``overflow``.
+  var slab: WorkRequestPointer?
+  /// Requests that the two slabs above have room for; at least ``capacity``.
+  var slabCapacity = 0
+  /// Slabs for the parts of requests that cross the seams of registrations.
+  var overflow: [(slab: WorkRequestPointer, capacity: Int)] = []
+  /// Used entries of the last overflow slab.
+  var overflowUsed = 0
+
+  init(index: Int) {
+    self.index = index
+    sleepers.initialize(to: Atomic(0))
+  }
+
+  /// Makes room for `count` requests, reusing the slabs of an earlier life if they are of a fitting size.
+  mutating func prepare(_ count: Int) {
+    if slab == nil || slabCapacity < count || slabCapacity > max(64, count * 8) {
+      releaseSlabs()
+      let tasks = UnsafeMutablePointer<TransferTask>.allocate(capacity: max(count, 1))
+      for index in 0..<count { (tasks + index).initialize(to: TransferTask()) }
+      self.tasks = tasks
+      slab = WorkRequestPointer.allocate(capacity: max(count, 1))
+      slabCapacity = count
+    }
+    capacity = count
+    submitted.store(0, ordering: .relaxed)
+    transferred.store(0, ordering: .relaxed)
+    worst.store(0, ordering: .relaxed)
+    outstanding.store(0, ordering: .releasing)
+  }
+
+  /// An uninitialised work request for the part of a request that does not fit the slab.
+  mutating func takeOverflow() -> WorkRequestPointer {
+    if let last = overflow.last, overflowUsed < last.capacity {
+      defer { overflowUsed += 1 }
+      return last.slab + overflowUsed
+    }
+    let room = 256
+    let slab = WorkRequestPointer.allocate(capacity: room)
+    overflow.append((slab, room))
+    overflowUsed = 1
+    return slab
+  }
+
+  /// Gives the overflow back. Nothing of it may be with a provider.
+  mutating func releaseOverflow() {
+    for entry in overflow { entry.slab.deallocate() }
+    overflow.removeAll(keepingCapacity: false)
+    overflowUsed = 0
+  }
+
+  private mutating func releaseSlabs() {
+    tasks?.deinitialize(count: slabCapacity).deallocate()
+    slab?.deallocate()
+    tasks = nil
+    slab = nil
+    slabCapacity = 0
+  }
+
+  deinit {
+    tasks?.deinitialize(count: slabCapacity).deallocate()
+    slab?.deallocate()
+    for entry in overflow { entry.slab.deallocate() }
+    sleepers.deallocate()
+  }
+}
+
+typealias BatchPointer = UnsafeMutablePointer<Batch>
+
+extension UnsafeMutablePointer where Pointee == Batch {
+  /// Takes `count` settled requests off the count of outstanding ones and wakes the sleepers after the last.
+  @inline(__always)
+  func settle(_ count: Int) {
+    let before = pointee.outstanding.subtract(count, ordering: .sequentiallyConsistent).oldValue
+    if before == count, pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+  }
+
+  /// Wakes every thread that sleeps on the batch.
+  @inline(never)
+  func wake() {
+    if pointee.sleepers.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
+      _ = clinux_futex_wake(sleepWord, Int32.max)
+    }
+  }
+
+  /// Sleeps until woken or for `nanoseconds`, unless somebody has cleared the word since it was set.
+  func sleep(nanoseconds: UInt64) {
+    _ = clinux_futex_wait(sleepWord, 1, Int64(nanoseconds))
+  }
+
+  private var sleepWord: UnsafeMutablePointer<UInt32> {
+    UnsafeMutableRawPointer(pointee.sleepers).assumingMemoryBound(to: UInt32.self)
+  }
+}

@@ -1,0 +1,42 @@
+internal import CFabric
+
+/// One operation on one rail: what is posted to the NIC, and what to do when it completes.
+///
+/// It lives in the slab of its batch from submission to completion and is its own libfabric context, so that an
+/// operation costs no allocation and no look-up. While it waits it is linked into queues through ``next``.
+struct WorkRequest {
+  /// The provider's scratch space. First, because its address is what libfabric gets and gives back.
+  var context: fi_context2
+  /// The next in the submission chain, in a link's queue, or in flight.
+  var next: UnsafeMutablePointer<WorkRequest>?
+  /// The one before, while in flight.
+  var previous: UnsafeMutablePointer<WorkRequest>?
+  /// The batch that it belongs to.
+  var batch: UnsafeMutablePointer<Batch>
+  /// The peer's NIC that it goes to.
+  var link: UnsafeMutablePointer<PeerLink>
+  /// The local registration that it uses.
+  var use: UnsafeMutablePointer<RegionUse>
+  /// The local memory.
+  var local: UnsafeMutableRawPointer?
+  /// The local registration's descriptor on its rail.
+  var descriptor: UnsafeMutableRawPointer?
+  /// The remote address, in the form that the provider wants: a virtual address or an offset.
+  var remote: UInt64
+  /// The remote registration's key.
+  var key: UInt64
+  /// Bytes.
+  var length: Int
+  /// When to give up, in nanoseconds of the monotonic clock.
+  var deadline: UInt64
+  /// The task in the batch.
+  var task: Int32
+  /// The direction.
+  var opcode: TransferOpcode
+  /// Whether the task is more than this request, so that its parts have to be counted.
+  var isPart: Bool
+  /// Whether its deadline passed while the provider had it: it is settled, and only its credit is still out.
+  var isAbandoned: Bool
+}
+
+typealias WorkRequestPointer = UnsafeMutablePointer<WorkRequest>

@@ -1,0 +1,29 @@
+internal import CFabric
+internal import Synchronization
+
+/// One NIC of a peer as one rail sees it: its entry in the address vector, and what waits for it or is on its way.
+///
+/// Belongs to the holder of the rail's baton, except ``isBroken``.
+struct PeerLink: ~Copyable {
+  /// The entry in the rail's address vector.
+  let address: fi_addr_t
+  /// Posted and not completed.
+  var inFlight = 0
+  /// The queue of requests that wait for credits, in order of submission.
+  var head: WorkRequestPointer?
+  var tail: WorkRequestPointer?
+  /// The next link with a queue, while this one has one.
+  var nextReady: UnsafeMutablePointer<PeerLink>?
+  /// Whether it is in the rail's ring of links with a queue.
+  var isReady = false
+  /// Whether nobody plans for it any more: it goes with its last request.
+  var isRetired = false
+  /// Set when an operation failed: the next submission connects anew.
+  let isBroken = Atomic<Bool>(false)
+
+  init(address: fi_addr_t) { self.address = address }
+
+  var isIdle: Bool { inFlight == 0 && head == nil }
+}
+
+typealias PeerLinkPointer = UnsafeMutablePointer<PeerLink>

@@ -1,0 +1,185 @@
+internal import CFabric
+internal import CLinux
+internal import Fabric
+internal import Logging
+internal import Synchronization
+
+/// One local NIC at work.
+///
+/// Whoever wants to move it on takes its baton: a caller that waits, a caller that has just submitted, or the progress
+/// thread. The holder owns ``state``; everybody else only pushes onto ``submissions`` and reads counters.
+final class Rail: @unchecked Sendable {
+  /// The place among the engine's rails, which is also the place of its keys in the segment descriptor.
+  let index: Int
+  /// The NIC.
+  let domain: Domain
+  /// The endpoint's address, for peers.
+  let address: [UInt8]
+  /// Operations that may be in flight.
+  let credits: Int
+  /// Entries that the provider granted the completion queue.
+  let completionQueueSize: Int
+  /// Whether RDMA is emulated, where the provider tells.
+  let isEmulated: Bool?
+
+  /// Requests pushed and not settled.
+  let outstanding = Atomic<Int>(0)
+  /// Passes made by callers, by which the progress thread knows that it is not needed.
+  let callerPasses = Atomic<UInt64>(0)
+
+  private let baton = Atomic<UInt32>(0)
+  /// Threads that want the baton for longer than a pass: the others leave it to them.
+  private let controllers = Atomic<Int>(0)
+  /// The youngest of a chain of submitted requests, as an address; 0 for none.
+  private let submissions = Atomic<UInt>(0)
+  /// Owned by the holder of the baton.
+  private let state: UnsafeMutablePointer<RailState>
+  private let logger: Logger
+
+  var device: String { domain.offer.device }
+
+  init(
+    index: Int, offer: NICOffer, completionQueueSize: Int, addressCount: Int, maximumCredits: Int?, logger: Logger
+  ) throws(FabricError) {
+    let domain = try Domain(offer)
+    let endpoint = try Endpoint(domain, completionQueueSize: completionQueueSize, addressCount: addressCount)
+    let granted = min(offer.transmitDepth, endpoint.completions.size)
+    guard granted > 0 else {
+      throw FabricError(
+        call: "fi_getinfo", code: 0, text: "\(offer.device) has no transmit queue",
+        advice: "Set FI_EFA_TX_SIZE to a depth that the device has.")
+    }
+    self.index = index
+    self.domain = domain
+    address = endpoint.address
+    isEmulated = endpoint.isEmulated
+    self.completionQueueSize = endpoint.completions.size
+    credits = max(1, min(granted, maximumCredits ?? granted))
+    state = .allocate(capacity: 1)
+    state.initialize(to: RailState(endpoint: endpoint, credits: credits))
+    self.logger = logger
+  }
+
+  deinit {
+    state.deinitialize(count: 1)
+    state.deallocate()
+  }
+
+  /// Hands over a chain of requests that are linked from `youngest` to `oldest`, `count` of them.
+  func push(youngest: WorkRequestPointer, oldest: WorkRequestPointer, count: Int) {
+    outstanding.add(count, ordering: .relaxed)
+    var head = submissions.load(ordering: .relaxed)
+    while true {
+      oldest.pointee.next = WorkRequestPointer(bitPattern: head)
+      let outcome = submissions.weakCompareExchange(
+        expected: head, desired: UInt(bitPattern: youngest), successOrdering: .sequentiallyConsistent,
+        failureOrdering: .relaxed)
+      if outcome.exchanged { return }
+      head = outcome.original
+    }
+  }
+
+  /// What a pass came to.
+  struct Pass {
+    /// Whether the baton was free.
+    var hadBaton: Bool
+    /// Completions read, or requests settled otherwise.
+    var progress: Int
+  }
+
+  /// Moves the rail on once: posts what waits, reads what has completed, gives up what is too late. Does nothing if
+  /// somebody else is at it.
+  func drive(now: UInt64) -> Pass {
+    var progress = 0
+    repeat {
+      guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
+      progress += pass(now: now)
+      release()
+      // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it.
+    } while submissions.load(ordering: .sequentiallyConsistent) != 0
+    return Pass(hadBaton: true, progress: progress)
+  }
+
+  private func pass(now: UInt64) -> Int {
+    if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
+      state.pointee.enqueue(newestFirst: chain)
+    }
+    state.pointee.post()
+    var progress = 0
+    while true {
+      let completed = state.pointee.poll()
+      progress += completed
+      guard completed > 0 else { break }
+      state.pointee.post()
+      // A bounded turn, so that the caller gets to look at its clock and at its other rails.
+      if progress >= 256 { break }
+    }
+    progress += state.pointee.sweep(now: now)
+    let settled = state.pointee.takeSettled()
+    if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
+    if let reports = state.pointee.takeReports() { log(reports) }
+    return progress
+  }
+
+  @inline(never)
+  private func log(_ reports: (texts: [String], dropped: Int)) {
+    for text in reports.texts { logger.warning("\(device): \(text)") }
+    if reports.dropped > 0 { logger.warning("\(device): \(reports.dropped) more of the kind") }
+  }
+
+  /// Runs `body` as the holder of the baton, for calls on the domain that are not part of a transfer.
+  ///
+  /// - Throws: What `body` throws, or a timeout if a holder does not let go within ten seconds, which means that a
+  ///   call into the provider hangs.
+  func control<R: ~Copyable>(_ body: (inout RailState) throws(FabricError) -> R) throws(FabricError) -> R {
+    controllers.add(1, ordering: .relaxed)
+    defer { controllers.subtract(1, ordering: .relaxed) }
+    let deadline = clinux_monotonic_ns() + 10_000_000_000
+    var spins = 0
+    while !take() {
+      spins += 1
+      if spins < 64 {
+        clinux_cpu_pause()
+      } else {
+        Thread.yield()
+        if clinux_monotonic_ns() > deadline {
+          throw FabricError(
+            call: "rail \(device)", code: FI_ETIMEDOUT, text: "a call into the provider has not returned for 10 s",
+            advice: "The NIC or its driver hangs; see the kernel log.")
+        }
+      }
+    }
+    defer { release() }
+    return try body(&state.pointee)
+  }
+
+  /// Settles everything as failed and keeps the baton for ever: the rail is about to be closed.
+  func stop() {
+    let stopped: Void? = try? control { state throws(FabricError) in
+      if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
+        state.enqueue(newestFirst: chain)
+      }
+      state.failEverything()
+      let settled = state.takeSettled()
+      if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
+    }
+    controllers.add(1, ordering: .relaxed)
+    if stopped == nil { logger.error("\(device): could not be stopped cleanly, a call into the provider hangs") }
+  }
+
+  /// What the rail has done so far.
+  func counters() -> (operations: UInt64, bytes: UInt64, maximumInFlight: Int) {
+    let counted = try? control { state throws(FabricError) in
+      (state.completedOperations, state.transferredBytes, state.maximumInFlight)
+    }
+    return counted ?? (0, 0, 0)
+  }
+
+  @inline(__always)
+  private func take() -> Bool {
+    baton.load(ordering: .relaxed) == 0 && baton.exchange(1, ordering: .acquiring) == 0
+  }
+
+  @inline(__always)
+  private func release() { baton.store(0, ordering: .sequentiallyConsistent) }
+}

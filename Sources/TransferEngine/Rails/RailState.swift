@@ -1,0 +1,382 @@
+internal import CFabric
+internal import CLinux
+internal import Fabric
+
+/// What the holder of a rail's baton owns: the endpoint, the credits and the requests between submission and
+/// completion. One thread at a time, so nothing here is atomic and libfabric takes no lock.
+struct RailState: ~Copyable {
+  /// The endpoint and its queues.
+  let endpoint: Endpoint
+  /// Operations that may be in flight: no more than the provider's transmit depth and completion queue hold.
+  let credits: Int
+  /// Posted and not completed, abandoned ones included: their slots are the provider's until it gives them back.
+  private(set) var inFlight = 0
+  /// The oldest and the youngest in flight.
+  private var oldest: WorkRequestPointer?
+  private var youngest: WorkRequestPointer?
+  /// Links that have requests waiting, as a queue.
+  private var firstReady: PeerLinkPointer?
+  private var lastReady: PeerLinkPointer?
+  private var readyLinks = 0
+  /// When deadlines were looked at last, in nanoseconds.
+  private var lastSweep: UInt64 = 0
+  /// What was read from the completion queue.
+  private let entries: UnsafeMutablePointer<fi_cq_entry>
+  /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
+  private var tally = Tally()
+  /// Texts of failures to log when the baton is free.
+  private var reports: [String] = []
+  private var droppedReports = 0
+
+  // What the rail did so far.
+  var completedOperations: UInt64 = 0
+  var transferredBytes: UInt64 = 0
+  var maximumInFlight = 0
+
+  /// Completions read at once: enough to spread the cost of the call, few enough to post again soon.
+  private static let burst = 64
+  /// Requests posted for one link before the next link has its turn.
+  private static let quantum = 32
+  /// Deadlines are looked at this often, in nanoseconds.
+  private static let sweepInterval: UInt64 = 1_000_000
+
+  init(endpoint: consuming Endpoint, credits: Int) {
+    self.endpoint = endpoint
+    self.credits = credits
+    entries = .allocate(capacity: Self.burst)
+  }
+
+  deinit { entries.deallocate() }
+
+  /// Requests settled by this rail since the last call of ``takeSettled()``.
+  private var settled = 0
+
+  mutating func takeSettled() -> Int {
+    defer { settled = 0 }
+    return settled
+  }
+
+  /// What to log, at most once per call.
+  mutating func takeReports() -> (texts: [String], dropped: Int)? {
+    guard !reports.isEmpty else { return nil }
+    defer {
+      reports.removeAll(keepingCapacity: true)
+      droppedReports = 0
+    }
+    return (reports, droppedReports)
+  }
+
+  private mutating func report(_ text: @autoclosure () -> String) {
+    if reports.count < 4 { reports.append(text()) } else { droppedReports += 1 }
+  }
+
+  // MARK: Submission
+
+  /// Puts a chain of submitted requests, youngest first, into their links' queues.
+  mutating func enqueue(newestFirst chain: WorkRequestPointer) {
+    var reversed: WorkRequestPointer?
+    var cursor: WorkRequestPointer? = chain
+    while let request = cursor {
+      cursor = request.pointee.next
+      request.pointee.next = reversed
+      reversed = request
+    }
+    while let request = reversed {
+      reversed = request.pointee.next
+      request.pointee.next = nil
+      let link = request.pointee.link
+      if let tail = link.pointee.tail {
+        tail.pointee.next = request
+      } else {
+        link.pointee.head = request
+      }
+      link.pointee.tail = request
+      if !link.pointee.isReady { appendReady(link) }
+    }
+  }
+
+  /// Posts what waits, as far as credits go.
+  mutating func post() {
+    // Every link gets a turn; the loop ends when credits are used up, or when a whole round has posted nothing.
+    var fruitless = 0
+    while inFlight < credits, fruitless < readyLinks, let link = firstReady {
+      fruitless = post(from: link) > 0 ? 0 : fruitless + 1
+      let hasMore = link.pointee.head != nil
+      removeFirstReady()
+      if hasMore { appendReady(link) }
+    }
+    flushTally()
+  }
+
+  /// Returns how many requests were posted.
+  private mutating func post(from link: PeerLinkPointer) -> Int {
+    var posted = 0
+    while posted < Self.quantum, inFlight < credits, let request = link.pointee.head {
+      // A link may take up to eight times what it leaves free: alone it gets eight ninths of the credits, and however
+      // many dead peers hold their share, there is always one left for the next (dynamic thresholds; Choudhury and
+      // Hahne, 1998).
+      guard link.pointee.inFlight < 8 * (credits - inFlight) else { break }
+      let result = call(request, link)
+      if result == 0 {
+        dequeue(link)
+        append(request)
+        link.pointee.inFlight += 1
+        posted += 1
+      } else if result == -Int(FI_EAGAIN) {
+        break
+      } else {
+        dequeue(link)
+        link.pointee.isBroken.store(true, ordering: .relaxed)
+        let code = Int32(clamping: -result)
+        report("\(request.pointee.opcode) of \(request.pointee.length) bytes was not accepted: error \(code)")
+        settle(request, as: .failed)
+      }
+    }
+    if inFlight > maximumInFlight { maximumInFlight = inFlight }
+    return posted
+  }
+
+  @inline(__always)
+  private func call(_ request: WorkRequestPointer, _ link: PeerLinkPointer) -> Int {
+    switch request.pointee.opcode {
+    case .write:
+      fi_write(
+        endpoint.raw, request.pointee.local, request.pointee.length, request.pointee.descriptor, link.pointee.address,
+        request.pointee.remote, request.pointee.key, request)
+    case .read:
+      fi_read(
+        endpoint.raw, request.pointee.local, request.pointee.length, request.pointee.descriptor, link.pointee.address,
+        request.pointee.remote, request.pointee.key, request)
+    }
+  }
+
+  // MARK: Completion
+
+  /// Reads what has completed. Returns how many operations.
+  mutating func poll() -> Int {
+    var total = 0
+    while true {
+      let count = endpoint.completions.read(into: entries, count: Self.burst)
+      if count > 0 {
+        for index in 0..<count {
+          guard let context = entries[index].op_context else { continue }
+          complete(context.assumingMemoryBound(to: WorkRequest.self))
+        }
+        total += count
+        // A full burst means that there is more; credits may be short, so post first.
+        if count == Self.burst, firstReady == nil, total < 4 * Self.burst { continue }
+      } else if count == -Int(FI_EAVAIL) {
+        if let failure = endpoint.completions.readError() { fail(failure) }
+        total += 1
+        if total < 4 * Self.burst { continue }
+      }
+      break
+    }
+    flushTally()
+    return total
+  }
+
+  @inline(__always)
+  private mutating func complete(_ request: WorkRequestPointer) {
+    remove(request)
+    let length = UInt64(truncatingIfNeeded: request.pointee.length)
+    completedOperations &+= 1
+    transferredBytes &+= length
+    if request.pointee.isAbandoned {
+      giveBackAbandoned(request)
+    } else {
+      let task = request.pointee.batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
+      if request.pointee.isPart {
+        task.pointee.bytes.add(length, ordering: .relaxed)
+        task.pointee.remaining.subtract(1, ordering: .releasing)
+      } else {
+        task.pointee.bytes.store(length, ordering: .relaxed)
+        task.pointee.remaining.store(0, ordering: .releasing)
+      }
+      count(request, bytes: length)
+    }
+  }
+
+  private mutating func fail(_ failure: FailedCompletion) {
+    guard let context = failure.context else {
+      report("the completion queue reported an error that belongs to no operation: \(failure.summary)")
+      return
+    }
+    let request = context.assumingMemoryBound(to: WorkRequest.self)
+    report("\(request.pointee.opcode) of \(request.pointee.length) bytes failed: \(failure.summary)")
+    request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+    remove(request)
+    if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
+  }
+
+  /// Settles a request that did not complete.
+  private mutating func settle(_ request: WorkRequestPointer, as state: TransferStatus.State) {
+    let batch = request.pointee.batch
+    let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
+    task.pointee.worst.max(state.rawValue, ordering: .relaxed)
+    batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
+    task.pointee.remaining.subtract(1, ordering: .releasing)
+    count(request, bytes: 0)
+  }
+
+  @inline(__always)
+  private mutating func count(_ request: WorkRequestPointer, bytes: UInt64) {
+    if tally.batch != request.pointee.batch || tally.use != request.pointee.use {
+      flushTally()
+      tally.batch = request.pointee.batch
+      tally.use = request.pointee.use
+    }
+    tally.count &+= 1
+    tally.bytes &+= bytes
+    settled &+= 1
+  }
+
+  /// Tells the batch what was counted. After this the batch may be gone.
+  private mutating func flushTally() {
+    guard let batch = tally.batch, let use = tally.use, tally.count > 0 else { return }
+    let (count, bytes) = (tally.count, tally.bytes)
+    tally = Tally()
+    use.pointee.count.subtract(count, ordering: .releasing)
+    if bytes > 0 { batch.pointee.transferred.add(bytes, ordering: .relaxed) }
+    batch.settle(count)
+  }
+
+  /// The provider has given back a request that was settled by its deadline.
+  private mutating func giveBackAbandoned(_ request: WorkRequestPointer) {
+    request.pointee.use.pointee.count.subtract(1, ordering: .releasing)
+    request.pointee.batch.pointee.abandoned.subtract(1, ordering: .releasing)
+  }
+
+  // MARK: Deadlines and events
+
+  /// Gives up requests whose deadline has passed, at most once per millisecond. Returns how many.
+  mutating func sweep(now: UInt64) -> Int {
+    guard now &- lastSweep >= Self.sweepInterval else { return 0 }
+    lastSweep = now
+    var expired = 0
+    // All deadlines are equally far from submission, so each queue is sorted by them.
+    var cursor = oldest
+    while let request = cursor, request.pointee.deadline <= now {
+      cursor = request.pointee.next
+      guard !request.pointee.isAbandoned else { continue }
+      // The provider may still write through it, so the region stays in use and the batch cannot be freed.
+      request.pointee.isAbandoned = true
+      request.pointee.use.pointee.count.add(1, ordering: .relaxed)
+      request.pointee.batch.pointee.abandoned.add(1, ordering: .relaxed)
+      request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+      settle(request, as: .timedOut)
+      expired += 1
+    }
+    var ready = firstReady
+    while let link = ready {
+      ready = link.pointee.nextReady
+      while let request = link.pointee.head, request.pointee.deadline <= now {
+        dequeue(link)
+        link.pointee.isBroken.store(true, ordering: .relaxed)
+        settle(request, as: .timedOut)
+        expired += 1
+      }
+    }
+    flushTally()
+    if expired > 0 {
+      report(
+        "\(expired) operations passed their deadline (in flight \(inFlight) of \(credits) credits,"
+          + " \(completedOperations) completed so far)")
+    }
+    while let text = endpoint.events?.next() { report("the NIC reported: \(text)") }
+    return expired
+  }
+
+  /// Settles everything as failed: the rail is being closed.
+  mutating func failEverything() {
+    while let link = firstReady {
+      while let request = link.pointee.head {
+        dequeue(link)
+        settle(request, as: .failed)
+      }
+      removeFirstReady()
+    }
+    while let request = oldest {
+      remove(request)
+      if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
+    }
+    flushTally()
+  }
+
+  // MARK: Links
+
+  /// Adds a peer's NIC.
+  func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+    let handle = try endpoint.peers.insert(address)
+    let link = PeerLinkPointer.allocate(capacity: 1)
+    link.initialize(to: PeerLink(address: handle))
+    return link
+  }
+
+  /// Takes a link that nobody plans for any more out of use, now or with its last request.
+  func retire(_ link: PeerLinkPointer) {
+    link.pointee.isRetired = true
+    if link.pointee.isIdle, !link.pointee.isReady { free(link) }
+  }
+
+  private func free(_ link: PeerLinkPointer) {
+    endpoint.peers.remove(link.pointee.address)
+    link.deinitialize(count: 1)
+    link.deallocate()
+  }
+
+  // MARK: Lists
+
+  @inline(__always)
+  private func dequeue(_ link: PeerLinkPointer) {
+    guard let request = link.pointee.head else { return }
+    link.pointee.head = request.pointee.next
+    if link.pointee.head == nil { link.pointee.tail = nil }
+    request.pointee.next = nil
+  }
+
+  @inline(__always)
+  private mutating func append(_ request: WorkRequestPointer) {
+    request.pointee.previous = youngest
+    if let youngest { youngest.pointee.next = request } else { oldest = request }
+    youngest = request
+    inFlight &+= 1
+  }
+
+  @inline(__always)
+  private mutating func remove(_ request: WorkRequestPointer) {
+    let (previous, next) = (request.pointee.previous, request.pointee.next)
+    if let previous { previous.pointee.next = next } else { oldest = next }
+    if let next { next.pointee.previous = previous } else { youngest = previous }
+    inFlight &-= 1
+    let link = request.pointee.link
+    link.pointee.inFlight &-= 1
+    if link.pointee.isRetired, link.pointee.isIdle, !link.pointee.isReady { free(link) }
+  }
+
+  private mutating func appendReady(_ link: PeerLinkPointer) {
+    link.pointee.isReady = true
+    link.pointee.nextReady = nil
+    if let last = lastReady { last.pointee.nextReady = link } else { firstReady = link }
+    lastReady = link
+    readyLinks &+= 1
+  }
+
+  private mutating func removeFirstReady() {
+    guard let link = firstReady else { return }
+    firstReady = link.pointee.nextReady
+    if firstReady == nil { lastReady = nil }
+    readyLinks &-= 1
+    link.pointee.isReady = false
+    link.pointee.nextReady = nil
+    if link.pointee.isRetired, link.pointee.isIdle { free(link) }
+  }
+}
+
+/// Settled requests of one batch and one region that are counted together.
+private struct Tally {
+  var batch: BatchPointer?
+  var use: UnsafeMutablePointer<RegionUse>?
+  var count = 0
+  var bytes: UInt64 = 0
+}

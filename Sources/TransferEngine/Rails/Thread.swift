@@ -1,0 +1,43 @@
+internal import CLinux
+internal import Glibc
+
+/// A plain thread. The engine uses no Swift concurrency: it does not survive `fork`.
+struct Thread: ~Copyable, @unchecked Sendable {
+  private let handle: pthread_t
+
+  /// Starts `body` on a new thread whose name, as `top -H` shows it, is at most 15 bytes.
+  init(name: String, _ body: @escaping @Sendable () -> Void) throws(TransferError) {
+    let start = Unmanaged.passRetained(Start(name: name, body: body))
+    var handle = pthread_t()
+    let result = pthread_create(
+      &handle, nil,
+      { argument in
+        guard let argument else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        _ = clinux_set_thread_name(start.name)
+        start.body()
+        return nil
+      }, start.toOpaque())
+    guard result == 0 else {
+      start.release()
+      throw TransferError(
+        .memory, "A thread could not be started (error \(result)). Check the process's limits (ulimit -u).")
+    }
+    self.handle = handle
+  }
+
+  /// Waits for the thread to end.
+  consuming func join() { _ = pthread_join(handle, nil) }
+
+  /// Lets another thread have the core.
+  static func yield() { _ = sched_yield() }
+
+  private final class Start: Sendable {
+    let name: String
+    let body: @Sendable () -> Void
+    init(name: String, body: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.body = body
+    }
+  }
+}
