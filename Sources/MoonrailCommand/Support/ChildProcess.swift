@@ -3,6 +3,8 @@ internal import Glibc
 /// A child process whose standard error is read here, line by line, and which ends when its standard input does.
 final class ChildProcess {
   private let processID: pid_t
+  /// The process, as `ps` names it.
+  var processNumber: Int { Int(processID) }
   private let input: Int32
   private let output: Int32
   private var pending: [UInt8] = []

@@ -1,10 +1,13 @@
 internal import Logging
+internal import Synchronization
 internal import TransferEngine
 
 /// An engine with the buffers it has registered. The engine is shut down before the memory goes.
 final class EngineSession: Sendable {
   let engine: TransferEngine
   let buffers: [HostMemory]
+  /// What ``makeBuffer(length:)`` made: a transfer that was given up may still write there until the engine is shut down.
+  private let others = Mutex<[HostMemory]>([])
 
   /// Starts an engine and registers a buffer of `bufferSize` bytes for each of the host's NUMA nodes in `nodes`.
   init(_ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0) throws(CommandFailure) {
@@ -25,10 +28,11 @@ final class EngineSession: Sendable {
 
   deinit { engine.shutdown() }
 
-  /// Another buffer, registered for transfers.
+  /// Another buffer, registered for transfers, which lives as long as the session.
   func makeBuffer(length: Int) throws(CommandFailure) -> HostMemory {
     let buffer = try HostMemory(length: length)
     try Self.register(buffer, with: engine)
+    others.withLock { $0.append(buffer) }
     return buffer
   }
 
