@@ -67,6 +67,8 @@ let package = Package(
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer"],
       swiftSettings: settings),
     .testTarget(
-      name: "CommandTests", dependencies: ["MoonrailCommand", "TestSupport"], swiftSettings: settings),
+      name: "CommandTests",
+      dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
+      swiftSettings: settings),
   ]
 )

@@ -10,9 +10,12 @@ struct ProbeCommand: ParsableCommand {
       Takes the flags of efa_first_submit_probe. The initiator writes the same block --iters times, one at a time, and \
       prints how long each took; --warmup=false shows what the first one pays for connecting.
 
-      On the target:     moonrail probe --mode=target --local_server_name=10.0.0.2
-      On the initiator:  moonrail probe --segment_id=10.0.0.2:15428 --warmup=false
-      Without EFA:       add --provider='tcp;ofi_rxm' on both sides
+      On the target, which prints the host:port to name on the initiator:
+        moonrail probe --mode=target --local_server_name=10.0.0.2
+      On the initiator:
+        moonrail probe --segment_id=10.0.0.2:15428 --warmup=false
+      Without an EFA card, on both sides:
+        moonrail probe --provider='tcp;ofi_rxm' ...
       """)
 
   @Option(help: "initiator or target.")

@@ -12,20 +12,23 @@ struct ValidateCommand: ParsableCommand {
       its first round, and then in one of 64, it fills the blocks with a random byte before and with zeros in between, \
       and compares what came back. A difference ends the run with exit status 1.
 
-      On the target:     moonrail validate --mode=target --local_server_name=10.0.0.2
-      On the initiator:  moonrail validate --segment_id=10.0.0.2:15428 --duration=60
-      Without EFA:       add --provider='tcp;ofi_rxm' on both sides
+      On the target, which prints the host:port to name on the initiator:
+        moonrail validate --mode=target --local_server_name=10.0.0.2
+      On the initiator:
+        moonrail validate --segment_id=10.0.0.2:15428 --duration=60
+      Without an EFA card, on both sides:
+        moonrail validate --provider='tcp;ofi_rxm' ...
       """)
 
-  @OptionGroup var run: RunOptions
+  @OptionGroup var options: RunOptions
 
   func run() throws { try execute() }
 
   private func execute() throws(CommandFailure) {
-    let parameters = try run.checked()
+    let parameters = try options.checked()
     for warning in parameters.warnings { Output.error(warning) }
-    guard parameters.mode == .initiator else { return try TargetRun.run(run, parameters) }
-    let run = try InitiatorRun(run, parameters)
+    guard parameters.mode == .initiator else { return try TargetRun.run(options, parameters) }
+    let run = try InitiatorRun(options, parameters)
     let result = try run.measure(operation: "write+read") { (thread, state) throws(CommandFailure) in
       try Self.work(run, thread: thread, state)
     }
@@ -55,7 +58,7 @@ struct ValidateCommand: ParsableCommand {
       if byte != nil { fill(blocks, with: 0) }
       try run.session.transfer(reads, timeout: run.parameters.timeout)
       if let byte { try check(blocks, hold: byte, thread: thread) }
-      state.batches.wrappingAdd(1, ordering: .relaxed)
+      state.countBatch()
     }
     Output.error("Worker \(thread) stopped! Data validation passed")
     return latency

@@ -14,13 +14,15 @@ struct BenchCommand: ParsableCommand {
       --verify proves the transfers: a pattern is sent, fetched back after the run and compared byte for byte. For a \
       read the target's memory is overwritten with the pattern first.
 
-      On the target:     moonrail bench --mode=target --protocol=efa --local_server_name=10.0.0.2
-      On the initiator:  moonrail bench --protocol=efa --segment_id=10.0.0.2:15428 --operation=write \
-      --block_size=1048576 --threads=16 --report_unit=GB
-      Without EFA:       add --provider='tcp;ofi_rxm' on both sides
+      On the target, which prints the host:port to name on the initiator:
+        moonrail bench --mode=target --local_server_name=10.0.0.2
+      On the initiator:
+        moonrail bench --segment_id=10.0.0.2:15428 --operation=write
+      Without an EFA card, on both sides:
+        moonrail bench --provider='tcp;ofi_rxm' ...
       """)
 
-  @OptionGroup var run: RunOptions
+  @OptionGroup var options: RunOptions
 
   @Option(help: "read or write, as the initiator sees it.")
   var operation = "read"
@@ -36,10 +38,10 @@ struct BenchCommand: ParsableCommand {
   private func execute() throws(CommandFailure) {
     try checkBackend()
     let opcode = try checkedOperation()
-    let parameters = try run.checked()
+    let parameters = try options.checked()
     for warning in parameters.warnings { Output.error(warning) }
     switch parameters.mode {
-    case .target: try TargetRun.run(run, parameters)
+    case .target: try TargetRun.run(options, parameters)
     case .initiator: try initiate(opcode, parameters)
     }
   }
@@ -61,7 +63,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func initiate(_ opcode: TransferOpcode, _ parameters: RunParameters) throws(CommandFailure) {
-    let run = try InitiatorRun(run, parameters)
+    let run = try InitiatorRun(options, parameters)
     let verification = verify ? BenchVerification(run, opcode) : nil
     try verification?.prepare()
     var result = try run.measure(operation: operation) { (thread, state) throws(CommandFailure) in
@@ -82,7 +84,7 @@ struct BenchCommand: ParsableCommand {
       let begin = monotonicNanoseconds()
       try run.session.transfer(requests, timeout: run.parameters.timeout)
       latency.record(monotonicNanoseconds() - begin)
-      state.batches.wrappingAdd(1, ordering: .relaxed)
+      state.countBatch()
     }
     Output.error("Worker \(thread) stopped!")
     return latency

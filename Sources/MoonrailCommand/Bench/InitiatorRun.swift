@@ -87,7 +87,7 @@ struct InitiatorRun {
     let processor = ProcessUsage.processorSeconds() - processorBefore
     return BenchResult(
       operation: operation, segment: parameters.segment, parameters: parameters, seconds: seconds,
-      batches: state.batches.load(ordering: .relaxed), latency: try state.outcome(), processorSeconds: processor,
+      batches: state.batches, latency: try state.outcome(), processorSeconds: processor,
       shares: BenchResult.shares(before: nicsBefore, after: session.engine.nics),
       warmupMilliseconds: warmupMilliseconds, verifiedBytes: nil, library: session.engine.fabricLibrary,
       provider: session.engine.nics.first?.provider)
@@ -100,7 +100,7 @@ struct InitiatorRun {
       let now = monotonicNanoseconds()
       guard now < end else { break }
       if signals.wait(milliseconds: Int(min(250, (end - now) / 1_000_000 + 1))) { break }
-      progress.update(batches: state.batches.load(ordering: .relaxed))
+      progress.update(batches: state.batches)
     }
     progress.clear()
   }

@@ -42,7 +42,8 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Threads, each with one batch at a time.")
   var threads = 12
 
-  @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Accepted and without effect: NICs are always discovered.")
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast, help: "Accepted and without effect: NICs are always discovered.")
   var autoDiscovery = false
 
   @Option(help: "The unit of throughput: \(ReportUnit.allCases.map(\.rawValue).joined(separator: ", ")).")

@@ -2,10 +2,14 @@ internal import Synchronization
 
 /// What the workers of a run share.
 final class RunState: Sendable {
-  /// Batches that completed.
-  let batches = Atomic<Int>(0)
+  private let completed = Atomic<Int>(0)
   private let stopped = Atomic<Bool>(false)
   private let results = Mutex<(latency: LatencyStatistics, failure: CommandFailure?)>((LatencyStatistics(), nil))
+
+  /// Batches that completed.
+  var batches: Int { completed.load(ordering: .relaxed) }
+  /// One more.
+  func countBatch() { completed.wrappingAdd(1, ordering: .relaxed) }
 
   /// Whether the workers are to end.
   var isStopped: Bool { stopped.load(ordering: .relaxed) }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import TransferEngine
 
 /// A target: memory that is registered and stays, for peers to read and write.
 enum TargetRun {

@@ -12,8 +12,9 @@ struct DemoCommand: ParsableCommand {
       all of it, until --gigabytes were written and as many read. Needs no EFA card: the provider is one of \
       libfabric's software providers unless --provider=efa is given.
 
-      moonrail demo
-      moonrail demo --provider=shm --gigabytes=16
+      Examples:
+        moonrail demo
+        moonrail demo --provider=shm --gigabytes=16
       """)
 
   @Option(help: "libfabric's provider: 'tcp;ofi_rxm', shm, sockets, efa.")

@@ -14,9 +14,11 @@ final class ChildProcess {
   init(_ path: String, _ arguments: [String]) throws(CommandFailure) {
     var inputPipe: [Int32] = [-1, -1]
     var outputPipe: [Int32] = [-1, -1]
-    guard pipe2(&inputPipe, O_CLOEXEC) == 0, pipe2(&outputPipe, O_CLOEXEC) == 0 else {
+    guard pipe(&inputPipe) == 0, pipe(&outputPipe) == 0 else {
       throw CommandFailure("error: no pipe: \(String(cString: strerror(errno)))")
     }
+    // The child gets two of the ends, as its standard input and error, and none under its own number.
+    for file in inputPipe + outputPipe { _ = fcntl(file, F_SETFD, FD_CLOEXEC) }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }

@@ -17,31 +17,33 @@ enum GflagsArguments {
         result.append(contentsOf: remaining)
         break
       }
-      result.append(normalise(flag: argument) ?? argument)
+      result.append(contentsOf: normalise(flag: argument) ?? [argument])
     }
     return result
   }
 
   /// nil: not a flag, or one that needs no change.
-  private static func normalise(flag argument: String) -> String? {
+  private static func normalise(flag argument: String) -> [String]? {
     let body = argument.drop { $0 == "-" }
     let dashes = argument.count - body.count
     guard dashes == 1 || dashes == 2, let first = body.first, first.isLetter, body.count > 1 else { return nil }
     let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-    let name = parts[0].replacing("_", with: "-")
+    let name = String(parts[0].map { $0 == "_" ? "-" : $0 })
     let value = parts.count > 1 ? String(parts[1]) : nil
 
     if booleans.contains(name) {
-      guard let value else { return "--" + name }
+      guard let value else { return ["--" + name] }
       switch value.lowercased() {
-      case "true", "t", "yes", "y", "1": return "--" + name
-      case "false", "f", "no", "n", "0": return "--no-" + name
-      default: return "--\(name)=\(value)"
+      case "true", "t", "yes", "y", "1": return ["--" + name]
+      case "false", "f", "no", "n", "0": return ["--no-" + name]
+      default: return ["--\(name)=\(value)"]
       }
     }
     if value == nil, name.hasPrefix("no"), booleans.contains(String(name.dropFirst(2))) {
-      return "--no-" + name.dropFirst(2)
+      return ["--no-" + name.dropFirst(2)]
     }
-    return "--" + name + (value.map { "=" + $0 } ?? "")
+    // The parser takes nothing after = for no value; an argument of its own may be empty.
+    if value == "" { return ["--" + name, ""] }
+    return ["--" + name + (value.map { "=" + $0 } ?? "")]
   }
 }

@@ -5,7 +5,7 @@ enum ProcessUsage {
   /// Seconds in user and kernel mode, all threads, since the process began.
   static func processorSeconds() -> Double {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(RUSAGE_SELF.rawValue, &usage)
     return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
 

@@ -12,9 +12,10 @@ struct TopologyCommand: ParsableCommand {
       --json prints the topology as peers and MC_CUSTOM_TOPO_JSON take it, and nothing else on standard output; without \
       it there is a table of NICs and one of locations.
 
-      moonrail topology
-      moonrail topology --provider='tcp;ofi_rxm' --json > topology.json
-      MC_CUSTOM_TOPO_JSON=topology.json moonrail topology
+      Examples:
+        moonrail topology
+        moonrail topology --provider='tcp;ofi_rxm' --json > topology.json
+        MC_CUSTOM_TOPO_JSON=topology.json moonrail topology
       """)
 
   @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "The topology as JSON.")
