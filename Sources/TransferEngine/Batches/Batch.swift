@@ -83,6 +83,11 @@ struct Batch: ~Copyable {
     overflowUsed = 0
   }
 
+  /// Forgets parts that were planned and not submitted. Those of an earlier call may be under way and stay.
+  mutating func discardOverflow(ifFirst isFirst: Bool) {
+    if isFirst { releaseOverflow() }
+  }
+
   private mutating func releaseSlabs() {
     tasks?.deinitialize(count: slabCapacity).deallocate()
     slab?.deallocate()

@@ -24,8 +24,6 @@ final class Rail: @unchecked Sendable {
 
   /// Requests pushed and not settled.
   let outstanding = Atomic<Int>(0)
-  /// Passes made by callers, by which the progress thread knows that it is not needed.
-  let callerPasses = Atomic<UInt64>(0)
 
   private let baton = Atomic<UInt32>(0)
   /// Threads that want the baton for longer than a pass: the others leave it to them.
