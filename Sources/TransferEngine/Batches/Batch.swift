@@ -60,6 +60,7 @@ struct Batch: ~Copyable {
     submitted.store(0, ordering: .relaxed)
     transferred.store(0, ordering: .relaxed)
     worst.store(0, ordering: .relaxed)
+    hasNotification.store(0, ordering: .relaxed)
     outstanding.store(0, ordering: .releasing)
   }
 
@@ -112,6 +113,18 @@ extension UnsafeMutablePointer where Pointee == Batch {
   func settle(_ count: Int) {
     let before = pointee.outstanding.subtract(count, ordering: .sequentiallyConsistent).oldValue
     if before == count, pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+  }
+
+  /// How the batch as a whole stands.
+  var status: TransferStatus {
+    let open = pointee.outstanding.load(ordering: .acquiring)
+    let moved = pointee.transferred.load(ordering: .relaxed)
+    guard open == 0 else { return TransferStatus(.waiting, transferredBytes: moved) }
+    switch pointee.worst.load(ordering: .relaxed) {
+    case TransferStatus.State.failed.rawValue: return TransferStatus(.failed, transferredBytes: moved)
+    case TransferStatus.State.timedOut.rawValue: return TransferStatus(.timedOut, transferredBytes: moved)
+    default: return TransferStatus(.completed, transferredBytes: moved)
+    }
   }
 
   /// Wakes every thread that sleeps on the batch.

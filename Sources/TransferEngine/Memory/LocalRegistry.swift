@@ -208,7 +208,7 @@ final class LocalRegistry: Sendable {
     for (rail, result) in zip(rails, results) {
       guard case .failure(let error) = result else { continue }
       for other in rails {
-        _ = try? other.control { (_: inout RailState) throws(FabricError) in keys[other.index]?.close() }
+        _ = try? other.exclusively { () throws(FabricError) in keys[other.index]?.close() }
       }
       throw FabricError(call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
     }
@@ -225,7 +225,7 @@ final class LocalRegistry: Sendable {
       defer { state.nextKey += 1 }
       return state.nextKey
     }
-    return try rail.control { (_: inout RailState) throws(FabricError) in
+    return try rail.exclusively { () throws(FabricError) in
       let region = try MemoryRegion(rail.domain, address: address, length: length, requestedKey: key)
       guard region.key == 0 else { return RegisteredMemory(region) }
       // Peers read key 0 as "not registered". While this one is held, the provider has to choose another.

@@ -40,7 +40,7 @@ final class Region: @unchecked Sendable {
   /// Withdraws the registrations, each under its rail's baton.
   func close(_ rails: [Rail]) {
     for rail in rails {
-      _ = try? rail.control { (_: inout RailState) throws(FabricError) in
+      _ = try? rail.exclusively { () throws(FabricError) in
         for chunk in chunks where rail.index < chunk.keys.count { chunk.keys[rail.index]?.close() }
       }
     }

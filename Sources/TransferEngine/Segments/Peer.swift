@@ -27,6 +27,10 @@ final class Peer: @unchecked Sendable {
   /// ever hold it: a handshake that comes in is answered without.
   private let connecting = Mutex<Void>(())
 
+  /// Whether a link was made in the place of a broken one since this was asked last.
+  private let reconnected = Atomic<Bool>(false)
+  var hasReconnected: Bool { reconnected.exchange(false, ordering: .relaxed) }
+
   init(name: String, nics: [String], rails: [Rail]) {
     self.name = name
     self.nics = nics
@@ -133,8 +137,15 @@ final class Peer: @unchecked Sendable {
   private func replace(_ pair: Pair, by link: UInt?) {
     let old = links[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
     guard let old = PeerLinkPointer(bitPattern: old) else { return }
+    reconnected.store(true, ordering: .relaxed)
     // Planning is short and never waits, so this is.
     while planners.load(ordering: .sequentiallyConsistent) > 0 { Thread.yield() }
-    _ = try? rails[pair.rail].control { state throws(FabricError) in state.retire(old) }
+    do {
+      try rails[pair.rail].control { state throws(FabricError) in state.retire(old) }
+    } catch {
+      // The rail is closed and all of its requests are settled: nobody else knows the link.
+      old.deinitialize(count: 1)
+      old.deallocate()
+    }
   }
 }

@@ -83,6 +83,11 @@ final class SegmentTable: Sendable {
     return segment
   }
 
+  /// What is known of the segment under `name`, if it is open.
+  func find(_ name: String) -> Segment.Current? {
+    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment.current } }
+  }
+
   /// Looks again at what the owner of `segment` publishes.
   func refresh(_ segment: Segment) throws(TransferError) {
     segment.update(try fetch(segment.name))
