@@ -60,6 +60,7 @@ struct Batch: ~Copyable {
     submitted.store(0, ordering: .relaxed)
     transferred.store(0, ordering: .relaxed)
     worst.store(0, ordering: .relaxed)
+    hasNotification.store(0, ordering: .relaxed)
     outstanding.store(0, ordering: .releasing)
   }
 
@@ -81,6 +82,11 @@ struct Batch: ~Copyable {
     for entry in overflow { entry.slab.deallocate() }
     overflow.removeAll(keepingCapacity: false)
     overflowUsed = 0
+  }
+
+  /// Forgets parts that were planned and not submitted. Those of an earlier call may be under way and stay.
+  mutating func discardOverflow(ifFirst isFirst: Bool) {
+    if isFirst { releaseOverflow() }
   }
 
   private mutating func releaseSlabs() {
@@ -107,6 +113,18 @@ extension UnsafeMutablePointer where Pointee == Batch {
   func settle(_ count: Int) {
     let before = pointee.outstanding.subtract(count, ordering: .sequentiallyConsistent).oldValue
     if before == count, pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+  }
+
+  /// How the batch as a whole stands.
+  var status: TransferStatus {
+    let open = pointee.outstanding.load(ordering: .acquiring)
+    let moved = pointee.transferred.load(ordering: .relaxed)
+    guard open == 0 else { return TransferStatus(.waiting, transferredBytes: moved) }
+    switch pointee.worst.load(ordering: .relaxed) {
+    case TransferStatus.State.failed.rawValue: return TransferStatus(.failed, transferredBytes: moved)
+    case TransferStatus.State.timedOut.rawValue: return TransferStatus(.timedOut, transferredBytes: moved)
+    default: return TransferStatus(.completed, transferredBytes: moved)
+    }
   }
 
   /// Wakes every thread that sleeps on the batch.

@@ -21,7 +21,10 @@ struct TransferTask: ~Copyable {
     let open = remaining.load(ordering: .acquiring)
     let moved = bytes.load(ordering: .relaxed)
     guard open == 0 else { return TransferStatus(.waiting, transferredBytes: moved) }
-    let state = TransferStatus.State(rawValue: worst.load(ordering: .relaxed)) ?? .completed
-    return TransferStatus(state == .waiting ? .completed : state, transferredBytes: moved)
+    switch worst.load(ordering: .relaxed) {
+    case TransferStatus.State.failed.rawValue: return TransferStatus(.failed, transferredBytes: moved)
+    case TransferStatus.State.timedOut.rawValue: return TransferStatus(.timedOut, transferredBytes: moved)
+    default: return TransferStatus(.completed, transferredBytes: moved)
+    }
   }
 }

@@ -24,14 +24,14 @@ final class Rail: @unchecked Sendable {
 
   /// Requests pushed and not settled.
   let outstanding = Atomic<Int>(0)
-  /// Passes made by callers, by which the progress thread knows that it is not needed.
-  let callerPasses = Atomic<UInt64>(0)
 
   private let baton = Atomic<UInt32>(0)
   /// Threads that want the baton for longer than a pass: the others leave it to them.
   private let controllers = Atomic<Int>(0)
   /// The youngest of a chain of submitted requests, as an address; 0 for none.
   private let submissions = Atomic<UInt>(0)
+  /// Set when the endpoint is closed and ``state`` is gone; written and read by the holder of the baton.
+  private let isClosed = Atomic<Bool>(false)
   /// Owned by the holder of the baton.
   private let state: UnsafeMutablePointer<RailState>
   private let logger: Logger
@@ -61,7 +61,7 @@ final class Rail: @unchecked Sendable {
   }
 
   deinit {
-    state.deinitialize(count: 1)
+    if !isClosed.load(ordering: .relaxed) { state.deinitialize(count: 1) }
     state.deallocate()
   }
 
@@ -93,6 +93,10 @@ final class Rail: @unchecked Sendable {
     var progress = 0
     repeat {
       guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
+      guard !isClosed.load(ordering: .relaxed) else {
+        release()
+        return Pass(hadBaton: false, progress: progress)
+      }
       progress += pass(now: now)
       release()
       // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it.
@@ -127,14 +131,26 @@ final class Rail: @unchecked Sendable {
     if reports.dropped > 0 { logger.warning("\(device): \(reports.dropped) more of the kind") }
   }
 
-  /// Runs `body` as the holder of the baton, for calls on the domain that are not part of a transfer.
+  /// Runs `body` as the holder of the baton, for calls on the endpoint that are not part of a transfer.
+  ///
+  /// - Throws: What `body` throws, an error if the rail is closed, or a timeout as ``exclusively(_:)``.
+  func control<R: ~Copyable>(_ body: (inout RailState) throws(FabricError) -> R) throws(FabricError) -> R {
+    try exclusively { () throws(FabricError) -> R in
+      guard !isClosed.load(ordering: .relaxed) else {
+        throw FabricError(call: "rail \(device)", code: FI_EOPBADSTATE, text: "the NIC is closed")
+      }
+      return try body(&state.pointee)
+    }
+  }
+
+  /// Runs `body` as the holder of the baton, for calls on the domain, which outlives the endpoint.
   ///
   /// - Throws: What `body` throws, or a timeout if a holder does not let go within ten seconds, which means that a
   ///   call into the provider hangs.
-  func control<R: ~Copyable>(_ body: (inout RailState) throws(FabricError) -> R) throws(FabricError) -> R {
+  func exclusively<R: ~Copyable>(_ body: () throws(FabricError) -> R) throws(FabricError) -> R {
     controllers.add(1, ordering: .relaxed)
     defer { controllers.subtract(1, ordering: .relaxed) }
-    let deadline = clinux_monotonic_ns() + 10_000_000_000
+    let deadline = Clock.now + 10_000_000_000
     var spins = 0
     while !take() {
       spins += 1
@@ -142,7 +158,7 @@ final class Rail: @unchecked Sendable {
         clinux_cpu_pause()
       } else {
         Thread.yield()
-        if clinux_monotonic_ns() > deadline {
+        if Clock.now > deadline {
           throw FabricError(
             call: "rail \(device)", code: FI_ETIMEDOUT, text: "a call into the provider has not returned for 10 s",
             advice: "The NIC or its driver hangs; see the kernel log.")
@@ -150,21 +166,29 @@ final class Rail: @unchecked Sendable {
       }
     }
     defer { release() }
-    return try body(&state.pointee)
+    return try body()
   }
 
-  /// Settles everything as failed and keeps the baton for ever: the rail is about to be closed.
-  func stop() {
-    let stopped: Void? = try? control { state throws(FabricError) in
-      if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
-        state.enqueue(newestFirst: chain)
+  /// Settles everything as failed and closes the endpoint. What is pushed from now on is settled at once.
+  func close() {
+    do {
+      try exclusively { () throws(FabricError) in
+        guard !isClosed.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        settleSubmissions()
+        state.deinitialize(count: 1)
       }
-      state.failEverything()
-      let settled = state.takeSettled()
-      if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
+    } catch {
+      logger.error("\(device) could not be closed: \(error)")
     }
-    controllers.add(1, ordering: .relaxed)
-    if stopped == nil { logger.error("\(device): could not be stopped cleanly, a call into the provider hangs") }
+  }
+
+  private func settleSubmissions() {
+    if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
+      state.pointee.enqueue(newestFirst: chain)
+    }
+    state.pointee.failEverything()
+    let settled = state.pointee.takeSettled()
+    if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
   }
 
   /// What the rail has done so far.

@@ -32,6 +32,9 @@ struct Thread: ~Copyable, @unchecked Sendable {
   /// Lets another thread have the core.
   static func yield() { _ = sched_yield() }
 
+  /// Sleeps.
+  static func pause(microseconds: UInt32) { _ = usleep(microseconds) }
+
   private final class Start: Sendable {
     let name: String
     let body: @Sendable () -> Void

@@ -1,0 +1,99 @@
+internal import Fabric
+internal import Logging
+internal import Synchronization
+internal import Topology
+
+/// The NICs of this host that libfabric drives, opened: one endpoint each, shared by all peers.
+struct EFATransport: Sendable {
+  let library: FabricLibrary
+  let progress: Progress
+  let topology: Topology
+  /// What the host tells of each rail's device.
+  let devices: [NetworkDevice]
+
+  var rails: [Rail] { progress.rails }
+
+  /// Whether the provider addresses peers' memory by virtual address; the same for all NICs of a provider.
+  let usesVirtualAddresses: Bool
+
+  /// Finds the NICs and opens those that the filters leave.
+  ///
+  /// - Throws: ``TransferError`` that says what was looked at, if no NIC is left.
+  static func open(
+    _ configuration: Configuration, _ settings: Settings, library supplied: FabricLibrary?, logger: Logger
+  ) throws(TransferError) -> EFATransport {
+    let inventory = HostInventory()
+    // Host memory is all that this version registers, so no GPU is in play whatever the host has.
+    FabricLibrary.limitToHostMemory()
+    let library: FabricLibrary
+    do {
+      library = try supplied ?? FabricLibrary.load(explicitPath: configuration.libfabricPath ?? settings.libfabricPath)
+    } catch {
+      throw TransferError(.deviceNotFound, "No fabric to use: \(error)")
+    }
+    let query = ProviderQuery(provider: configuration.provider ?? settings.provider ?? "efa")
+    let offers: [NICOffer]
+    do {
+      offers = try query.offers(library)
+    } catch {
+      throw NICSelection.nothingFound(query, library, inventory, error)
+    }
+    let chosen = try NICSelection(configuration).choose(from: offers, query: query)
+
+    var rails: [Rail] = []
+    var failures: [String] = []
+    for offer in chosen {
+      do {
+        let rail = try Rail(
+          index: rails.count, offer: offer, completionQueueSize: settings.completionQueueSize,
+          addressCount: addressCount(settings, provider: query.provider),
+          maximumCredits: settings.maximumWorkRequests, logger: logger)
+        rails.append(rail)
+      } catch {
+        failures.append("\(offer.device): \(error)")
+        logger.warning("\(offer.device) is left out: \(error)")
+      }
+    }
+    guard let first = rails.first else {
+      throw TransferError(
+        .context,
+        "None of the \(chosen.count) NICs of provider \(query.provider) could be opened: "
+          + failures.joined(separator: "; "))
+    }
+    let devices = rails.map { rail in
+      let pci = rail.domain.offer.pciAddress
+      return NetworkDevice(
+        name: rail.device, pciAddress: pci, numaNode: pci.flatMap { inventory.numaNode(ofPCI: $0) },
+        speed: rail.domain.offer.linkSpeed)
+    }
+    var topology = Topology.discover(devices: devices, inventory: inventory)
+    let custom = Topology.custom(environment: configuration.environment)
+    if let warning = custom.warning { logger.warning("\(warning)") }
+    topology = custom.topology ?? topology
+
+    logger.info("\(library.summary), interface \(library.requestedVersion >> 16).\(library.requestedVersion & 0xffff)")
+    for rail in rails { logger.info("\(describe(rail))") }
+    return EFATransport(
+      library: library, progress: Progress(rails: rails), topology: topology, devices: devices,
+      usesVirtualAddresses: first.domain.offer.usesVirtualAddresses)
+  }
+
+  /// The line per NIC that upstream's users look for in the log, and what it does not say.
+  private static func describe(_ rail: Rail) -> String {
+    let offer = rail.domain.offer
+    let rdma =
+      switch rail.isEmulated {
+      case true: ", RDMA emulated in software"
+      case false: ", RDMA in hardware"
+      default: ""
+      }
+    return "EFA device (libfabric): \(rail.device), domain: \(offer.domain), fabric: \(offer.fabric), provider: "
+      + "\(offer.provider) (shared endpoint, max_wr=\(rail.credits), provider tx queue=\(offer.transmitDepth), "
+      + "max_cqe=\(rail.completionQueueSize)\(rdma))"
+  }
+
+  /// The shm provider has a fixed table and refuses to make a larger one; the others grow theirs as needed.
+  private static func addressCount(_ settings: Settings, provider: String) -> Int {
+    provider == "shm" ? min(settings.addressCount, 256) : settings.addressCount
+  }
+}

@@ -1,0 +1,50 @@
+internal import Glibc
+internal import Wire
+
+/// Makes this engine's segment descriptor.
+struct DescriptorPublisher: Sendable {
+  let name: String
+  let fabric: EFATransport
+  let registry: LocalRegistry
+
+  /// The descriptor at this moment.
+  func descriptor() -> SegmentDescriptor {
+    var descriptor = SegmentDescriptor(name: name, transport: .efa)
+    descriptor.devices = fabric.rails.map { rail in
+      // A provider without a source address has only the endpoint's; peers insist on something.
+      let source = rail.domain.offer.sourceAddress
+      return SegmentDescriptor.Device(
+        name: rail.device, lid: 0, gid: Self.hexadecimal(source.isEmpty ? rail.address : source))
+    }
+    descriptor.buffers = registry.published
+    descriptor.priorityMatrix = fabric.topology.entries.mapValues {
+      SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
+    }
+    descriptor.timestamp = Self.timestamp()
+    return descriptor
+  }
+
+  /// The same as JSON.
+  func encoded() -> [UInt8] { descriptor().encoded() }
+
+  private static func hexadecimal(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  /// Local time as `2026-11-20 23:28:04.966041`, which is what peers show.
+  private static func timestamp() -> String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    guard localtime_r(&now.tv_sec, &parts) != nil else { return "" }
+    func padded(_ value: Int, _ digits: Int) -> String {
+      let text = String(value)
+      return String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+    let date = [Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)]
+    let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
+    return date.map { padded($0, 2) }.joined(separator: "-") + " "
+      + time.map { padded($0, 2) }.joined(separator: ":") + "." + padded(now.tv_nsec / 1000, 6)
+  }
+}

@@ -1,0 +1,269 @@
+internal import Synchronization
+
+extension TransferEngine {
+  /// Makes room for up to `capacity` requests.
+  ///
+  /// - Throws: ``TransferError``: `invalidArgument`, or `tooManyRequests` with the limit.
+  public func allocateBatch(capacity: Int) throws(TransferError) -> BatchID {
+    try gate.enter()
+    defer { gate.leave() }
+    return try batches.allocate(capacity: capacity)
+  }
+
+  /// Starts `requests`; `notification` goes to the first request's target once the whole batch is complete.
+  public func submit(
+    _ requests: [TransferRequest], to batch: BatchID, notification: NotificationMessage? = nil
+  ) throws(TransferError) {
+    try requests.withUnsafeBufferPointer { requests throws(TransferError) in
+      try submit(requests, to: batch, notification: notification)
+    }
+  }
+
+  /// Starts `requests`, which are read before the call returns. May be called until the batch is full.
+  ///
+  /// Connects to the targets first where that has not happened, which can take seconds. Whatever it throws, nothing of
+  /// the call is under way then.
+  ///
+  /// - Throws: ``TransferError``: `tooManyRequests` over the batch's capacity, `addressNotRegistered` for memory of
+  ///   this side and `metadata` for memory of the peer's, `invalidArgument` for a segment that is not open, or why the
+  ///   peer cannot be reached.
+  public func submit(
+    _ requests: UnsafeBufferPointer<TransferRequest>, to id: BatchID, notification: NotificationMessage? = nil
+  ) throws(TransferError) {
+    try gate.enter()
+    defer { gate.leave() }
+    let (fabric, registry) = try installed()
+    guard let first = requests.first else {
+      guard notification == nil else {
+        throw TransferError(.invalidArgument, "A notification needs at least one request, whose target gets it.")
+      }
+      return
+    }
+    try batches.with(id) { batch throws(TransferError) in
+      guard batch.pointee.submitting.exchange(1, ordering: .acquiring) == 0 else {
+        throw TransferError(.busy, "Another thread is submitting to batch \(id).")
+      }
+      defer { batch.pointee.submitting.store(0, ordering: .releasing) }
+      let taken = batch.pointee.submitted.load(ordering: .relaxed)
+      guard requests.count <= batch.pointee.capacity - taken else {
+        throw TransferError(
+          .tooManyRequests,
+          "Batch \(id) has room for \(batch.pointee.capacity - taken) more of \(batch.pointee.capacity) requests,"
+            + " not for \(requests.count).")
+      }
+      if let notification {
+        let target = first.target == .local ? name : try segments.segment(first.target).name
+        notifications.add(notification, to: target, after: id)
+        batch.pointee.hasNotification.store(1, ordering: .relaxed)
+      }
+      do {
+        try submit(requests, to: batch, fabric: fabric, registry: registry)
+      } catch {
+        if notification != nil { notifications.discard(id) }
+        throw error
+      }
+    }
+  }
+
+  private func submit(
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
+    registry: LocalRegistry
+  ) throws(TransferError) {
+    var hasRefreshed = false
+    // A submission looks for links, finds them missing, makes them and looks again; a peer that drops every one of them
+    // again ends that.
+    for _ in 0..<3 {
+      let outcome: SubmissionOutcome
+      do {
+        outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+      } catch {
+        // Memory that the peer does not seem to have may have been registered since we looked.
+        guard error.code == .metadata, !hasRefreshed else { throw error }
+        hasRefreshed = true
+        try refresh(requests)
+        continue
+      }
+      switch outcome {
+      case .submitted:
+        return
+      case .missing(let segment, let pair):
+        let current = segment.current
+        guard case .efa = current.snapshot.descriptor.transport else {
+          throw TransferError(
+            .transportNotSupported,
+            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
+        }
+        var pairs = pairs(to: current)
+        if !pairs.contains(pair) { pairs.append(pair) }
+        try current.peer.connect(pairs, from: identity, by: client)
+        // The links may have broken because the peer came back as another process, with other keys.
+        if !hasRefreshed, current.peer.hasReconnected {
+          hasRefreshed = true
+          try segments.refresh(segment)
+        }
+      }
+    }
+    throw TransferError(.endpoint, "The links to the peer break as soon as they are made. Check the peer's log.")
+  }
+
+  private enum SubmissionOutcome {
+    case submitted
+    case missing(Segment, Peer.Pair)
+  }
+
+  private func attempt(
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
+    registry: LocalRegistry
+  ) throws(TransferError) -> SubmissionOutcome {
+    let result = withUnsafeTemporaryAllocation(of: Submission.Chain.self, capacity: fabric.rails.count) { chains in
+      chains.initialize(repeating: Submission.Chain())
+      return Result<SubmissionOutcome, TransferError> { () throws(TransferError) in
+        guard let base = chains.baseAddress else { return .submitted }
+        return try attempt(requests, to: batch, fabric: fabric, registry: registry, chains: base)
+      }
+    }
+    return try result.get()
+  }
+
+  private func attempt(
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
+    registry: LocalRegistry, chains: UnsafeMutablePointer<Submission.Chain>
+  ) throws(TransferError) -> SubmissionOutcome {
+    let now = Clock.now
+    let local = registry.snapshot
+    let turn = turn.add(UInt64(requests.count), ordering: .relaxed).oldValue
+    var submission = Submission(
+      batch: batch, rails: fabric.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
+    // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always
+    // there is one only, and an array would be an allocation.
+    var firstPeer: Peer?
+    var otherPeers: [Peer] = []
+    defer {
+      firstPeer?.endPlanning()
+      for peer in otherPeers { peer.endPlanning() }
+    }
+    var copies: [Int] = []
+    var start = 0
+    do {
+      while start < requests.count {
+        let target = requests[start].target
+        if target == .local {
+          try checkCopy(requests[start], start, local)
+          submission.planCopy(of: start)
+          copies.append(start)
+          start += 1
+          continue
+        }
+        var end = start + 1
+        while end < requests.count, requests[end].target == target { end += 1 }
+        let segment = try segments.segment(target)
+        let current = segment.current
+        current.peer.beginPlanning()
+        if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
+        let run = UnsafeBufferPointer(rebasing: requests[start..<end])
+        let isComplete = try submission.plan(
+          run, from: start, peer: current.peer, snapshot: current.snapshot,
+          usesVirtualAddresses: fabric.usesVirtualAddresses, turn: turn &+ UInt64(start))
+        if !isComplete, let missing = submission.missing {
+          submission.undo()
+          return .missing(segment, missing)
+        }
+        start = end
+      }
+    } catch {
+      submission.undo()
+      throw error
+    }
+    submission.handOver(requestCount: requests.count)
+    _ = fabric.progress.drive(now: now)
+    for index in copies {
+      guard let task = submission.task(index) else { continue }
+      LocalCopy.run(requests[index], task: task, batch: batch)
+    }
+    return .submitted
+  }
+
+  private func checkCopy(_ request: TransferRequest, _ index: Int, _ local: LocalSnapshot) throws(TransferError) {
+    guard request.length >= 0 else {
+      throw TransferError(.invalidArgument, "Request \(index) has a negative length, \(request.length).")
+    }
+    guard request.length > 0 else { return }
+    for address in [request.local, UInt(truncatingIfNeeded: request.remote)] {
+      guard local.covers(address, length: request.length) else {
+        throw TransferError(
+          .addressNotRegistered,
+          "Request \(index): \(request.length) bytes at 0x\(String(address, radix: 16)) are not all in registered"
+            + " buffers of this engine. Register them first.")
+      }
+    }
+  }
+
+  private func refresh(_ requests: UnsafeBufferPointer<TransferRequest>) throws(TransferError) {
+    var seen: Set<SegmentID> = [.local]
+    for request in requests where seen.insert(request.target).inserted {
+      try segments.refresh(try segments.segment(request.target))
+    }
+  }
+
+  // MARK: Status
+
+  /// How the batch stands. Never blocks; moves the fabric on while it looks.
+  ///
+  /// A batch is not final before every one of its requests is: a failure is reported when nothing moves any more.
+  public func status(of batch: BatchID) throws(TransferError) -> TransferStatus {
+    try batches.with(batch) { pointer throws(TransferError) in
+      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = fabric?.progress.drive(now: Clock.now) }
+      return finalStatus(pointer, batch)
+    }
+  }
+
+  /// How the request that was submitted as number `task` (from 0) stands.
+  public func status(of batch: BatchID, task: Int) throws(TransferError) -> TransferStatus {
+    try batches.with(batch) { pointer throws(TransferError) in
+      let submitted = pointer.pointee.submitted.load(ordering: .acquiring)
+      guard task >= 0, task < submitted, let tasks = pointer.pointee.tasks else {
+        throw TransferError(
+          .invalidArgument, "Batch \(batch) has \(submitted) requests: there is no number \(task).")
+      }
+      if (tasks + task).pointee.remaining.load(ordering: .acquiring) > 0 {
+        _ = fabric?.progress.drive(now: Clock.now)
+      }
+      _ = finalStatus(pointer, batch)
+      return (tasks + task).pointee.status
+    }
+  }
+
+  /// Waits until the batch is done, or for `timeout`; the status says `waiting` then. Waiting is what moves the fabric
+  /// on: no other thread has to.
+  public func wait(for batch: BatchID, timeout: Duration) throws(TransferError) -> TransferStatus {
+    try batches.with(batch) { pointer throws(TransferError) in
+      if let fabric {
+        let deadline = Clock.after(timeout, from: Clock.now)
+        _ = fabric.progress.wait(for: pointer, deadline: deadline)
+      }
+      return finalStatus(pointer, batch)
+    }
+  }
+
+  /// Gives back a batch that is done.
+  ///
+  /// - Throws: ``TransferError``: `busy` while it is not, `invalidArgument` for a batch that is none of this engine's.
+  public func freeBatch(_ batch: BatchID) throws(TransferError) {
+    let hadNotification = try batches.with(batch) { pointer throws(TransferError) in
+      pointer.pointee.outstanding.load(ordering: .acquiring) == 0
+        && pointer.pointee.hasNotification.exchange(0, ordering: .acquiring) != 0
+    }
+    try batches.free(batch)
+    if hadNotification { notifications.discard(batch) }
+  }
+
+  private func finalStatus(_ batch: BatchPointer, _ id: BatchID) -> TransferStatus {
+    let status = batch.status
+    if status.isFinal, batch.pointee.hasNotification.load(ordering: .relaxed) != 0,
+      batch.pointee.hasNotification.exchange(0, ordering: .acquiring) != 0
+    {
+      if status.state == .completed { notifications.send(id) } else { notifications.discard(id) }
+    }
+    return status
+  }
+}

@@ -1,0 +1,314 @@
+internal import Fabric
+internal import Glibc
+internal import Logging
+internal import Memory
+internal import Synchronization
+internal import Topology
+internal import Wire
+
+/// The registered memory of this engine.
+final class LocalRegistry: Sendable {
+  private struct State {
+    /// Sorted by address.
+    var regions: [Region] = []
+    /// Ranges that are being registered right now, which nobody else may take.
+    var reserved: [Range<UInt>] = []
+    /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
+    var snapshot: LocalSnapshot?
+    var nextKey: UInt64 = 1
+  }
+
+  /// The limits that the settings put on registration.
+  struct Limits: Sendable {
+    /// The most bytes of one registration, before what the NIC's page table allows (`MC_MAX_MR_SIZE`).
+    var maximumRegionSize: Int
+    /// Register memory of a location only with the NICs near it (`MC_EFA_NIC_SELECTION=local`).
+    var nearNICsOnly: Bool
+    /// Whether NICs register at the same time: nil where the size of the buffer decides (`MC_ENABLE_PARALLEL_REG_MR`).
+    var inParallel: Bool?
+  }
+
+  /// A withdrawal waits this long for transfers that use the buffer, in nanoseconds.
+  private static let withdrawalPatience: UInt64 = 30_000_000_000
+  /// Buffers from this size on are touched and registered by several threads, in bytes; upstream's number.
+  private static let largeBuffer = 4 << 30
+
+  private let state = Mutex(State())
+  private let progress: Progress
+  private let topology: Topology
+  private let limits: Limits
+  private let logger: Logger
+
+  private var rails: [Rail] { progress.rails }
+
+  init(progress: Progress, topology: Topology, limits: Limits, logger: Logger) {
+    self.progress = progress
+    self.topology = topology
+    self.limits = limits
+    self.logger = logger
+  }
+
+  /// All of it, for planning.
+  var snapshot: LocalSnapshot {
+    state.withLock { state in
+      if let snapshot = state.snapshot { return snapshot }
+      let snapshot = LocalSnapshot(regions: state.regions) { rails(near: $0) }
+      state.snapshot = snapshot
+      return snapshot
+    }
+  }
+
+  /// The buffers as peers get to see them, one per chunk.
+  var published: [SegmentDescriptor.Buffer] {
+    state.withLock { $0.regions }.flatMap { region in
+      region.chunks.map { chunk in
+        let keys = chunk.keys.map { $0?.key ?? 0 }
+        return SegmentDescriptor.Buffer(
+          name: region.location, address: UInt64(chunk.start), length: UInt64(chunk.length), localKeys: keys,
+          remoteKeys: keys)
+      }
+    }
+  }
+
+  private func rails(near location: String) -> [Int] {
+    let names = topology.preferred(for: location)
+    return rails.indices.filter { names.contains(rails[$0].device) }
+  }
+
+  // MARK: Registration
+
+  /// Registers `buffers`, all or none.
+  func register(_ buffers: [BufferEntry], location: String) throws(TransferError) {
+    var done: [Region] = []
+    do {
+      try reserve(buffers)
+      for buffer in buffers { done.append(try register(buffer, location: location)) }
+    } catch {
+      for region in done { region.close(rails) }
+      release(buffers)
+      throw error
+    }
+    state.withLock { state in
+      for region in done {
+        let index = state.regions.partitioningIndex { $0.start > region.start }
+        state.regions.insert(region, at: index)
+      }
+      state.snapshot = nil
+    }
+    release(buffers)
+  }
+
+  private func reserve(_ buffers: [BufferEntry]) throws(TransferError) {
+    try state.withLock { state throws(TransferError) in
+      var added = 0
+      do {
+        for buffer in buffers {
+          guard buffer.length > 0, buffer.address != 0 else {
+            throw TransferError(.invalidArgument, "A buffer needs an address and a length of at least 1 byte.")
+          }
+          let (end, wraps) = buffer.address.addingReportingOverflow(UInt(buffer.length))
+          guard !wraps else {
+            throw TransferError(.invalidArgument, "The buffer \(Self.describe(buffer)) reaches past the last address.")
+          }
+          let range = buffer.address..<end
+          let next = state.regions.partitioningIndex { $0.end > range.lowerBound }
+          let overlaps =
+            (next < state.regions.count && state.regions[next].start < range.upperBound)
+            || state.reserved.contains { $0.overlaps(range) }
+          guard !overlaps else {
+            throw TransferError(
+              .addressOverlapped,
+              "The buffer \(Self.describe(buffer)) overlaps one that is registered. Unregister that first.")
+          }
+          state.reserved.append(range)
+          added += 1
+        }
+      } catch {
+        state.reserved.removeLast(added)
+        throw error
+      }
+    }
+  }
+
+  private func release(_ buffers: [BufferEntry]) {
+    state.withLock { state in
+      for buffer in buffers {
+        guard let index = state.reserved.firstIndex(where: { $0.lowerBound == buffer.address }) else { continue }
+        state.reserved.remove(at: index)
+      }
+    }
+  }
+
+  private static func describe(_ buffer: BufferEntry) -> String {
+    "of \(buffer.length) bytes at 0x\(String(buffer.address, radix: 16))"
+  }
+
+  private func register(_ buffer: BufferEntry, location: String) throws(TransferError) -> Region {
+    guard let address = UnsafeMutableRawPointer(bitPattern: buffer.address) else {
+      throw TransferError(.invalidArgument, "A buffer needs an address.")
+    }
+    guard location == "*" || location.hasPrefix("cpu:") else {
+      throw TransferError(
+        .invalidArgument,
+        "Memory at '\(location)' cannot be registered: this version moves host memory ('cpu:<node>' or '*').")
+    }
+    let place = location == "*" ? MemoryLocation.location(of: address) : location
+    let plan: RegistrationPlan
+    let pageSize = PageSize.kernelPageSize(of: address)
+    do {
+      plan = try RegistrationPlan(
+        address: buffer.address, length: buffer.length, pageSize: pageSize,
+        maximumRegionSize: limits.maximumRegionSize, nicCount: rails.count,
+        preferredNICs: limits.nearNICsOnly && !place.hasPrefix("cpu") ? rails(near: place) : nil)
+    } catch {
+      throw TransferError(.context, "\(error)")
+    }
+    let isLarge = buffer.length >= Self.largeBuffer && place.hasPrefix("cpu")
+    if isLarge {
+      let threads = Prefault.threadCount(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+      if threads >= 4 { Prefault.touch(address, length: buffer.length, pageSize: pageSize, threads: threads) }
+    }
+    var chunks: [Region.Chunk] = []
+    do {
+      for chunk in plan.chunks {
+        let inParallel = chunk.nics.count > 1 && (limits.inParallel ?? isLarge)
+        let start = address + chunk.offset
+        let keys = try register(start, length: chunk.length, nics: chunk.nics, inParallel: inParallel)
+        chunks.append(Region.Chunk(start: UInt(bitPattern: start), length: chunk.length, keys: keys))
+      }
+    } catch {
+      Region(start: buffer.address, length: buffer.length, location: place, chunks: chunks).close(rails)
+      throw TransferError(.context, "The buffer \(Self.describe(buffer)) could not be registered: \(error)")
+    }
+    return Region(start: buffer.address, length: buffer.length, location: place, chunks: chunks)
+  }
+
+  private func register(
+    _ address: UnsafeMutableRawPointer, length: Int, nics: [Int], inParallel: Bool
+  ) throws(FabricError) -> [RegisteredMemory?] {
+    let place = UInt(bitPattern: address)
+    let outcomes = Mutex<[Result<RegisteredMemory, FabricError>?]>(Array(repeating: nil, count: rails.count))
+    let one: @Sendable (Int) -> Void = { [self] position in
+      let nic = nics[position]
+      let outcome: Result<RegisteredMemory, FabricError>
+      do throws(FabricError) {
+        outcome = .success(try registerOn(rails[nic], UnsafeMutableRawPointer(bitPattern: place), length: length))
+      } catch {
+        outcome = .failure(error)
+      }
+      outcomes.withLock { $0[nic] = outcome }
+    }
+    if inParallel {
+      Parallel.forEach(nics.count, one)
+    } else {
+      for position in nics.indices { one(position) }
+    }
+    let results = outcomes.withLock { $0 }
+    let keys = results.map { try? $0?.get() }
+    for (rail, result) in zip(rails, results) {
+      guard case .failure(let error) = result else { continue }
+      for other in rails {
+        _ = try? other.exclusively { () throws(FabricError) in keys[other.index]?.close() }
+      }
+      throw FabricError(call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
+    }
+    return keys
+  }
+
+  private func registerOn(
+    _ rail: Rail, _ address: UnsafeMutableRawPointer?, length: Int
+  ) throws(FabricError) -> RegisteredMemory {
+    guard let address else {
+      throw FabricError(call: "fi_mr_reg", code: EINVAL, text: "no address")
+    }
+    let key = state.withLock { state in
+      defer { state.nextKey += 1 }
+      return state.nextKey
+    }
+    return try rail.exclusively { () throws(FabricError) in
+      let region = try MemoryRegion(rail.domain, address: address, length: length, requestedKey: key)
+      guard region.key == 0 else { return RegisteredMemory(region) }
+      // Peers read key 0 as "not registered". While this one is held, the provider has to choose another.
+      let second = try MemoryRegion(rail.domain, address: address, length: length, requestedKey: key)
+      guard second.key != 0 else {
+        throw FabricError(
+          call: "fi_mr_key", code: 0, text: "the provider gives every registration the key 0",
+          advice: "Peers could not tell it from an unregistered buffer: use another provider.")
+      }
+      return RegisteredMemory(second)
+    }
+  }
+
+  // MARK: Withdrawal
+
+  /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
+  func unregister(_ address: UInt) throws(TransferError) {
+    let taken = state.withLock { state -> (Region, LocalSnapshot?)? in
+      let index = state.regions.partitioningIndex { $0.start >= address }
+      guard index < state.regions.count, state.regions[index].start == address else { return nil }
+      let region = state.regions.remove(at: index)
+      state.reserved.append(region.start..<region.end)
+      defer { state.snapshot = nil }
+      return (region, state.snapshot)
+    }
+    guard let (region, seen) = taken else {
+      throw TransferError(
+        .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
+    }
+    var snapshot = seen
+    let deadline = Clock.now + Self.withdrawalPatience
+    // Whoever plans with the old snapshot may still submit; after that, the count says what is in use.
+    while (snapshot != nil && !isKnownUniquelyReferenced(&snapshot))
+      || region.use.pointee.count.load(ordering: .acquiring) > 0
+    {
+      _ = progress.drive(now: Clock.now)
+      Thread.yield()
+      if Clock.now > deadline {
+        restore(region)
+        throw TransferError(
+          .busy,
+          "The buffer at 0x\(String(address, radix: 16)) is still being transferred after 30 s and stays registered."
+            + " Wait for its batches, then unregister it again.")
+      }
+    }
+    region.close(rails)
+    release([BufferEntry(region)])
+  }
+
+  private func restore(_ region: Region) {
+    state.withLock { state in
+      let index = state.regions.partitioningIndex { $0.start > region.start }
+      state.regions.insert(region, at: index)
+      state.snapshot = nil
+    }
+    release([BufferEntry(region)])
+  }
+
+  /// Withdraws everything; nothing is in flight any more.
+  func unregisterAll() {
+    let regions = state.withLock { state in
+      defer { state = State() }
+      return state.regions
+    }
+    for region in regions { region.close(rails) }
+  }
+}
+
+extension BufferEntry {
+  fileprivate init(_ region: Region) {
+    address = region.start
+    length = region.length
+  }
+}
+
+extension Array {
+  /// The first index whose element fulfils `predicate`, in an array in which those that do not come first.
+  fileprivate func partitioningIndex(_ predicate: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if predicate(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}

@@ -1,0 +1,65 @@
+internal import CFabric
+internal import Fabric
+internal import Synchronization
+
+/// A registered buffer: its chunks and their registrations on the rails.
+final class Region: @unchecked Sendable {
+  /// One registration for all NICs; a buffer above a NIC's limits has several.
+  struct Chunk {
+    let start: UInt
+    let length: Int
+    /// One place per rail; nil where the chunk is not registered.
+    let keys: [RegisteredMemory?]
+  }
+
+  let start: UInt
+  let length: Int
+  /// Where the memory is: `cpu:0`, or `*`.
+  let location: String
+  /// Written once after `init` and cleared once by ``close(_:)``, both under the registry's care.
+  private(set) var chunks: [Chunk]
+  /// How many work requests use it.
+  let use: UnsafeMutablePointer<RegionUse>
+
+  var end: UInt { start + UInt(length) }
+
+  init(start: UInt, length: Int, location: String, chunks: [Chunk]) {
+    self.start = start
+    self.length = length
+    self.location = location
+    self.chunks = chunks
+    use = .allocate(capacity: 1)
+    use.initialize(to: RegionUse())
+  }
+
+  deinit {
+    use.deinitialize(count: 1)
+    use.deallocate()
+  }
+
+  /// Withdraws the registrations, each under its rail's baton.
+  func close(_ rails: [Rail]) {
+    for rail in rails {
+      _ = try? rail.exclusively { () throws(FabricError) in
+        for chunk in chunks where rail.index < chunk.keys.count { chunk.keys[rail.index]?.close() }
+      }
+    }
+    chunks = []
+  }
+}
+
+/// A memory region of one NIC that can be closed at a chosen moment.
+final class RegisteredMemory: @unchecked Sendable {
+  let key: UInt64
+  let descriptor: UnsafeMutableRawPointer?
+  private var region: MemoryRegion?
+
+  init(_ region: consuming MemoryRegion) {
+    key = region.key
+    descriptor = region.descriptor
+    self.region = consume region
+  }
+
+  /// Must be called by the holder of the rail's baton.
+  func close() { region = nil }
+}

@@ -1,0 +1,114 @@
+/// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
+///
+/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side. Merging
+/// of neighbours and striping of large requests belong between the reading of a request and ``Slice``.
+struct Plan {
+  /// The local memory.
+  let local: LocalSnapshot
+  /// The peer's memory.
+  let peer: PeerSnapshot
+  /// Whether the provider addresses the peer's memory by virtual address, or by the offset into the registration.
+  let usesVirtualAddresses: Bool
+
+  /// One operation.
+  struct Slice {
+    /// The local chunk, by index.
+    var chunk: Int
+    /// The local rail.
+    var rail: Int
+    /// The peer's NIC.
+    var nic: Int
+    /// The local address.
+    var local: UInt
+    /// The local registration's descriptor.
+    var descriptor: UnsafeMutableRawPointer?
+    /// The remote address, as the provider wants it.
+    var remote: UInt64
+    /// The remote registration's key.
+    var key: UInt64
+    /// Bytes.
+    var length: Int
+    /// Whether it is less than its request.
+    var isPart: Bool
+  }
+
+  /// Takes what a plan comes to.
+  protocol Sink {
+    /// One operation of request `index`. Returns false to end planning.
+    mutating func append(_ slice: Slice, of index: Int) -> Bool
+    /// Request `index` is planned, in `parts` operations.
+    mutating func finish(_ index: Int, parts: Int)
+  }
+
+  /// Plans `requests`, all to the same peer, dealing them over the rails from turn `turn` on.
+  ///
+  /// - Returns: false if the sink ended it.
+  /// - Throws: ``TransferError`` for a request that cannot be carried out; what the sink has got by then is void.
+  func make<S: Sink & ~Copyable>(
+    _ requests: UnsafeBufferPointer<TransferRequest>, turn: UInt64, into sink: inout S
+  ) throws(TransferError) -> Bool {
+    var localIndex = 0
+    var remoteIndex = 0
+    var turn = turn
+    for index in requests.indices {
+      var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
+      guard remaining >= 0 else {
+        throw TransferError(.invalidArgument, "Request \(index) has a negative length, \(remaining).")
+      }
+      let length = remaining
+      var parts = 0
+      while remaining > 0 {
+        if localIndex >= local.chunks.count || address < local.chunks[localIndex].start
+          || address >= local.chunks[localIndex].end
+        {
+          guard let found = local.index(of: address) else { throw unregistered(requests[index], index, at: address) }
+          localIndex = found
+        }
+        if remoteIndex >= peer.chunks.count || remote < peer.chunks[remoteIndex].start
+          || remote >= peer.chunks[remoteIndex].end
+        {
+          guard let found = peer.index(of: remote) else { throw unpublished(requests[index], index, at: remote) }
+          remoteIndex = found
+        }
+        let here = local.chunks[localIndex]
+        let there = peer.chunks[remoteIndex]
+        let room = min(here.end - address, UInt(truncatingIfNeeded: there.end - remote))
+        let size = Int(min(UInt(remaining), room))
+        guard here.routeCount > 0 else { throw unregistered(requests[index], index, at: address) }
+        let route = here.routes[Int(truncatingIfNeeded: turn % UInt64(here.routeCount))]
+        guard let nic = peer.nic(for: route.rail, keys: there.keys) else {
+          throw unpublished(requests[index], index, at: remote)
+        }
+        parts += 1
+        let slice = Slice(
+          chunk: localIndex, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
+          remote: usesVirtualAddresses ? remote : remote - there.start, key: there.keys[nic], length: size,
+          isPart: size < length)
+        guard sink.append(slice, of: index) else { return false }
+        address += UInt(size)
+        remote += UInt64(size)
+        remaining -= size
+      }
+      sink.finish(index, parts: parts)
+      turn &+= 1
+    }
+    return true
+  }
+
+  @inline(never)
+  private func unregistered(_ request: TransferRequest, _ index: Int, at address: UInt) -> TransferError {
+    TransferError(
+      .addressNotRegistered,
+      "Request \(index): the local address 0x\(String(address, radix: 16)) (\(request.length) bytes from"
+        + " 0x\(String(request.local, radix: 16))) is in no registered buffer. Register it first.")
+  }
+
+  @inline(never)
+  private func unpublished(_ request: TransferRequest, _ index: Int, at address: UInt64) -> TransferError {
+    TransferError(
+      .metadata,
+      "Request \(index): \(peer.descriptor.name) has published no buffer at 0x\(String(address, radix: 16))"
+        + " (\(request.length) bytes from 0x\(String(request.remote, radix: 16))). Check the address, and that the peer"
+        + " has registered it.")
+  }
+}

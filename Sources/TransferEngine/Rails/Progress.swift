@@ -1,0 +1,185 @@
+internal import CLinux
+internal import Synchronization
+
+/// Moves all rails on: for callers that wait or look, and by its own threads when nobody does.
+final class Progress: @unchecked Sendable {
+  /// The rails, in the order of their keys in the segment descriptor.
+  let rails: [Rail]
+
+  private let waiters = Waiters()
+  /// Passes made by callers, by which the threads know that they are not needed.
+  private let callerPasses = Atomic<UInt64>(0)
+  private let isStopping = Atomic<Bool>(false)
+  /// The futex that the threads nap on: 1 while one may be asleep.
+  private let napping = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
+  private let threads = Mutex(Threads())
+
+  private struct Threads: ~Copyable {
+    var running: [ThreadBox] = []
+  }
+  private final class ThreadBox {
+    var thread: Thread?
+    init(_ thread: consuming Thread) { self.thread = consume thread }
+    func join() { thread.take()?.join() }
+  }
+
+  /// Passes without progress before a waiting caller lets others have the core.
+  private static let passesBeforeYield = 64
+  /// Passes without a baton before a waiting caller sleeps.
+  private static let passesBeforeSleep = 32
+  /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds.
+  private static let longestSleep: UInt64 = 2_000_000
+  /// Between the passes of a thread that has nothing to do, in nanoseconds: at first, and at most.
+  private static let shortestNap: UInt64 = 50_000
+  private static let longestNap: UInt64 = 1_000_000
+  /// How long a thread keeps looking after the last sign of life, in nanoseconds.
+  private static let alertness: UInt64 = 200_000
+
+  init(rails: [Rail]) {
+    self.rails = rails
+    napping.initialize(to: Atomic(0))
+  }
+
+  deinit { napping.deallocate() }
+
+  // MARK: Callers
+
+  /// Drives until `batch` is settled or the clock passes `deadline` (nanoseconds, monotonic). Returns whether it is
+  /// settled.
+  func wait(for batch: BatchPointer, deadline: UInt64) -> Bool {
+    defer { leave() }
+    var fruitless = 0
+    var now = clinux_monotonic_ns()
+    while batch.pointee.outstanding.load(ordering: .acquiring) != 0 {
+      let pass = drive(now: now)
+      if pass.progress > 0 {
+        fruitless = 0
+      } else {
+        fruitless += 1
+        if pass.hadBaton {
+          if fruitless > Self.passesBeforeYield { Thread.yield() }
+        } else if fruitless > Self.passesBeforeSleep {
+          sleep(on: batch, until: deadline, now: now)
+        } else {
+          clinux_cpu_pause()
+        }
+      }
+      now = clinux_monotonic_ns()
+      if now >= deadline { return batch.pointee.outstanding.load(ordering: .acquiring) == 0 }
+    }
+    return true
+  }
+
+  /// One pass over the rails that have work, for a caller that looks but does not wait.
+  func drive(now: UInt64) -> Rail.Pass {
+    callerPasses.add(1, ordering: .relaxed)
+    var total = Rail.Pass(hadBaton: false, progress: 0)
+    for rail in rails where rail.outstanding.load(ordering: .relaxed) > 0 {
+      let pass = rail.drive(now: now)
+      total.progress += pass.progress
+      if pass.hadBaton { total.hadBaton = true }
+    }
+    return total
+  }
+
+  /// Sleeps because others hold every baton; they wake the batch when it settles or when they leave.
+  private func sleep(on batch: BatchPointer, until deadline: UInt64, now: UInt64) {
+    waiters.add(batch)
+    defer { waiters.remove(batch) }
+    batch.pointee.sleepers.pointee.store(1, ordering: .sequentiallyConsistent)
+    // Whoever held a baton may have left before it could see this batch among the waiters: so try once more.
+    guard batch.pointee.outstanding.load(ordering: .sequentiallyConsistent) != 0, !drive(now: now).hadBaton else {
+      return
+    }
+    batch.sleep(nanoseconds: min(Self.longestSleep, deadline &- now))
+  }
+
+  /// A caller stops driving: somebody who sleeps takes over.
+  private func leave() {
+    for rail in rails where rail.outstanding.load(ordering: .relaxed) > 0 {
+      waiters.wakeOne()
+      return
+    }
+  }
+
+  // MARK: Threads
+
+  /// Starts `count` threads that share the rails between them.
+  func start(threads count: Int) throws(TransferError) {
+    let count = min(count < 1 ? rails.count : count, rails.count)
+    for number in 0..<count {
+      let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in run(number, of: count) }
+      let box = ThreadBox(thread)
+      threads.withLock { $0.running.append(box) }
+    }
+  }
+
+  /// Ends the threads.
+  func stop() {
+    isStopping.store(true, ordering: .sequentiallyConsistent)
+    wake()
+    let running = threads.withLock { threads in
+      let running = threads.running
+      threads.running = []
+      return running
+    }
+    for box in running { box.join() }
+  }
+
+  /// Ends the threads' naps: there is something to do that no caller waits for.
+  func wake() {
+    if napping.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
+      _ = clinux_futex_wake(napWord, Int32.max)
+    }
+  }
+
+  private var napWord: UnsafeMutablePointer<UInt32> {
+    UnsafeMutableRawPointer(napping).assumingMemoryBound(to: UInt32.self)
+  }
+
+  private func run(_ number: Int, of count: Int) {
+    let mine = stride(from: number, to: rails.count, by: count).map { rails[$0] }
+    var seenPasses = callerPasses.load(ordering: .relaxed)
+    var nap: UInt64 = 0
+    var lastSign: UInt64 = 0
+    // What a pass costs in which nothing happens: the least seen.
+    var quietPass = UInt64.max
+    while !isStopping.load(ordering: .relaxed) {
+      let passes = callerPasses.load(ordering: .relaxed)
+      let callersDrive = passes != seenPasses
+      seenPasses = passes
+
+      let start = clinux_monotonic_ns()
+      var progress = 0
+      var hasWork = false
+      for rail in mine {
+        if rail.outstanding.load(ordering: .relaxed) > 0 {
+          // A caller is at it, and two threads on one rail only get in each other's way.
+          if callersDrive { continue }
+          hasWork = true
+        }
+        progress += rail.drive(now: start).progress
+      }
+      let now = clinux_monotonic_ns()
+      let spent = now &- start
+      quietPass = min(quietPass, spent)
+
+      // Peers' reads and writes of our memory complete nothing here, but with a provider that moves bytes by the CPU
+      // they make a pass take longer: that is how a passive side knows that it is needed.
+      if progress > 0 || spent > 4 * quietPass + 2_000 { lastSign = now }
+      if hasWork || now &- lastSign < Self.alertness {
+        nap = 0
+        if progress == 0 { Thread.yield() }
+      } else {
+        nap = callersDrive ? 4 * Self.shortestNap : min(max(2 * nap, Self.shortestNap), Self.longestNap)
+        self.nap(nap)
+      }
+    }
+  }
+
+  private func nap(_ nanoseconds: UInt64) {
+    napping.pointee.store(1, ordering: .sequentiallyConsistent)
+    guard !isStopping.load(ordering: .sequentiallyConsistent) else { return }
+    _ = clinux_futex_wait(napWord, 1, Int64(nanoseconds))
+  }
+}

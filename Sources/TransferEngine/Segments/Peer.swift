@@ -1,0 +1,151 @@
+internal import Fabric
+internal import Metadata
+internal import NIOCore
+internal import Synchronization
+internal import Wire
+
+/// An engine at the other end: its NICs, and the links from our rails to them.
+///
+/// Known by the server name in its NIC paths, with the port: several engines on one host are several peers.
+final class Peer: @unchecked Sendable {
+  /// One of our rails and one of the peer's NICs.
+  struct Pair: Hashable {
+    let rail: Int
+    let nic: Int
+  }
+
+  let name: String
+  /// The peer's NICs, in the order of its descriptor.
+  let nics: [String]
+
+  private let rails: [Rail]
+  /// A link's address per pair, 0 where there is none; rails x NICs.
+  private let links: UnsafeMutablePointer<Atomic<UInt>>
+  /// Threads that plan with ``links`` right now: what they may have seen is not taken away under them.
+  private let planners = Atomic<Int>(0)
+  /// Held while links are made, so that threads which all want the same peer ask it once. Only callers of this engine
+  /// ever hold it: a handshake that comes in is answered without.
+  private let connecting = Mutex<Void>(())
+
+  /// Whether a link was made in the place of a broken one since this was asked last.
+  private let reconnected = Atomic<Bool>(false)
+  var hasReconnected: Bool { reconnected.exchange(false, ordering: .relaxed) }
+
+  init(name: String, nics: [String], rails: [Rail]) {
+    self.name = name
+    self.nics = nics
+    self.rails = rails
+    links = .allocate(capacity: max(1, rails.count * nics.count))
+    for index in 0..<(rails.count * nics.count) { (links + index).initialize(to: Atomic(0)) }
+  }
+
+  /// Nobody plans any more: planners hold the peer.
+  deinit {
+    for rail in rails {
+      for nic in nics.indices { replace(Pair(rail: rail.index, nic: nic), by: nil) }
+    }
+    links.deallocate()
+  }
+
+  /// Runs `body`, during which links that it gets from ``link(_:_:)`` stay valid.
+  func beginPlanning() { planners.add(1, ordering: .sequentiallyConsistent) }
+  func endPlanning() { planners.subtract(1, ordering: .sequentiallyConsistent) }
+
+  /// The link from rail `rail` to NIC `nic`; nil where there is none that works.
+  @inline(__always)
+  func link(_ rail: Int, _ nic: Int) -> PeerLinkPointer? {
+    let bits = links[rail * nics.count + nic].load(ordering: .sequentiallyConsistent)
+    guard let link = PeerLinkPointer(bitPattern: bits), !link.pointee.isBroken.load(ordering: .relaxed) else {
+      return nil
+    }
+    return link
+  }
+
+  /// How many of `pairs` are connected.
+  func connected(_ pairs: [Pair]) -> Int {
+    beginPlanning()
+    defer { endPlanning() }
+    return pairs.count { link($0.rail, $0.nic) != nil }
+  }
+
+  /// Makes those of the links `pairs` that do not exist or are broken.
+  ///
+  /// A Moonrail peer tells the addresses of all its NICs in one handshake; any other is asked for each pair, all at
+  /// once.
+  func connect(_ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient) throws(TransferError) {
+    try connecting.withLock { _ throws(TransferError) in
+      beginPlanning()
+      let missing = pairs.filter { link($0.rail, $0.nic) == nil }
+      endPlanning()
+      guard let first = missing.first else { return }
+      let reply: ConnectionMessage
+      do {
+        reply = try client.connect(local.request(from: first.rail, to: path(first.nic)), to: name)
+      } catch {
+        throw TransferError(error)
+      }
+      if let all = reply.nicAddresses {
+        for pair in missing {
+          guard let address = all[nics[pair.nic]] else {
+            throw TransferError(
+              .handshakeRejected, "\(name) did not tell the address of its NIC \(nics[pair.nic]). Open it again.")
+          }
+          try insert(address, for: pair)
+        }
+        return
+      }
+      try insert(reply.efaAddress, for: first)
+      let rest = missing.dropFirst().map { pair in
+        (pair, client.connecting(local.request(from: pair.rail, to: path(pair.nic)), to: name))
+      }
+      var failure: TransferError?
+      for (pair, future) in rest {
+        do {
+          let reply: ConnectionMessage
+          do {
+            reply = try future.wait()
+          } catch {
+            throw TransferError(metadata: error, peer: name)
+          }
+          try insert(reply.efaAddress, for: pair)
+        } catch {
+          failure = failure ?? error
+        }
+      }
+      if let failure { throw failure }
+    }
+  }
+
+  private func path(_ nic: Int) -> NICPath { NICPath(server: name, device: nics[nic]) }
+
+  private func insert(_ address: [UInt8], for pair: Pair) throws(TransferError) {
+    guard address.contains(where: { $0 != 0 }) else {
+      throw TransferError(
+        .handshakeRejected, "\(name) told no address for its NIC \(nics[pair.nic]). Check that its device is up.")
+    }
+    do {
+      // Created under the baton and known to nobody else yet.
+      let link = try rails[pair.rail].control { state throws(FabricError) in
+        UInt(bitPattern: try state.connect(address))
+      }
+      replace(pair, by: link)
+    } catch {
+      throw TransferError(.endpoint, "\(path(pair.nic)) cannot be reached from \(rails[pair.rail].device): \(error)")
+    }
+  }
+
+  private func replace(_ pair: Pair, by link: UInt?) {
+    let old = links[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
+    guard let old = PeerLinkPointer(bitPattern: old) else { return }
+    reconnected.store(true, ordering: .relaxed)
+    // Planning is short and never waits, so this is.
+    while planners.load(ordering: .sequentiallyConsistent) > 0 { Thread.yield() }
+    do {
+      try rails[pair.rail].control { state throws(FabricError) in state.retire(old) }
+    } catch {
+      // The rail is closed and all of its requests are settled: nobody else knows the link.
+      old.deinitialize(count: 1)
+      old.deallocate()
+    }
+  }
+}

@@ -1,0 +1,128 @@
+internal import Fabric
+internal import Metadata
+internal import Synchronization
+internal import Wire
+
+/// The segments that are open, by number and by name, and the peers behind them.
+final class SegmentTable: Sendable {
+  /// Segments that may be open at once.
+  static let limit = 1 << 20
+
+  private struct Entry {
+    var segment: Segment
+    var opened: Int
+  }
+  private struct WeakPeer {
+    weak var peer: Peer?
+  }
+  private struct State {
+    var next: UInt64 = 1
+    var entries: [UInt64: Entry] = [:]
+    var names: [String: UInt64] = [:]
+    var peers: [String: WeakPeer] = [:]
+  }
+
+  private let state = Mutex(State())
+  private let client: HandshakeClient
+  private let rails: [Rail]
+
+  init(client: HandshakeClient, rails: [Rail]) {
+    self.client = client
+    self.rails = rails
+  }
+
+  /// Opens the segment under `name`, or counts one more opening of it.
+  func open(_ name: String) throws(TransferError) -> SegmentID {
+    if let id = reopen(name) { return id }
+    let current = try fetch(name)
+    return try state.withLock { state throws(TransferError) in
+      // Somebody may have been faster.
+      if let number = state.names[name] {
+        state.entries[number]?.opened += 1
+        return SegmentID(rawValue: number)
+      }
+      guard state.entries.count < Self.limit else {
+        throw TransferError(.tooManyRequests, "\(Self.limit) segments are open. Close those that are not in use.")
+      }
+      let number = state.next
+      state.next += 1
+      state.names[name] = number
+      state.entries[number] = Entry(segment: Segment(name: name, current), opened: 1)
+      return SegmentID(rawValue: number)
+    }
+  }
+
+  private func reopen(_ name: String) -> SegmentID? {
+    state.withLock { state in
+      guard let number = state.names[name] else { return nil }
+      state.entries[number]?.opened += 1
+      return SegmentID(rawValue: number)
+    }
+  }
+
+  /// Closes one opening; the last one forgets the segment, and with it the peer once nothing is on its way there.
+  func close(_ id: SegmentID) throws(TransferError) {
+    let forgotten = try state.withLock { state throws(TransferError) -> Segment? in
+      guard var entry = state.entries[id.rawValue] else { throw Self.unknown(id) }
+      entry.opened -= 1
+      guard entry.opened == 0 else {
+        state.entries[id.rawValue] = entry
+        return nil
+      }
+      state.entries[id.rawValue] = nil
+      state.names[entry.segment.name] = nil
+      return entry.segment
+    }
+    // Released here, outside of the lock: the last reference to a peer waits for rails.
+    _ = forgotten
+  }
+
+  func segment(_ id: SegmentID) throws(TransferError) -> Segment {
+    let segment = state.withLock { $0.entries[id.rawValue]?.segment }
+    guard let segment else { throw Self.unknown(id) }
+    return segment
+  }
+
+  /// What is known of the segment under `name`, if it is open.
+  func find(_ name: String) -> Segment.Current? {
+    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment.current } }
+  }
+
+  /// Looks again at what the owner of `segment` publishes.
+  func refresh(_ segment: Segment) throws(TransferError) {
+    segment.update(try fetch(segment.name))
+  }
+
+  /// What the engine named `name` publishes, without opening it.
+  func fetch(_ name: String) throws(TransferError) -> Segment.Current {
+    let descriptor: SegmentDescriptor
+    do {
+      descriptor = try client.segmentDescriptor(of: name)
+    } catch {
+      throw TransferError(error)
+    }
+    let server = descriptor.nicPathServerName
+    let nics = descriptor.devices.map(\.name)
+    let peer = state.withLock { state -> Peer in
+      if let known = state.peers[server]?.peer, known.nics == nics { return known }
+      let peer = Peer(name: server, nics: nics, rails: rails)
+      if state.peers.count > 2 * (state.entries.count + 64) { state.peers = state.peers.filter { $0.value.peer != nil } }
+      state.peers[server] = WeakPeer(peer: peer)
+      return peer
+    }
+    return Segment.Current(peer: peer, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
+  }
+
+  /// Forgets everything.
+  func removeAll() {
+    let entries = state.withLock { state in
+      defer { state = State() }
+      return state.entries
+    }
+    _ = entries
+  }
+
+  private static func unknown(_ id: SegmentID) -> TransferError {
+    TransferError(.invalidArgument, "Segment \(id) is not open.")
+  }
+}

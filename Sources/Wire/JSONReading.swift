@@ -1,0 +1,103 @@
+internal import FoundationEssentials
+
+/// Reads one value from JSON text, with every failure as a `WireError` that names the place.
+func readJSON<Value: Decodable>(_ type: Value.Type, from body: [UInt8], what: String) throws(WireError) -> Value {
+  do {
+    return try JSONDecoder().decode(type, from: Data(body))
+  } catch let error as WireError {
+    throw error
+  } catch let error as DecodingError {
+    throw wireError(error, what: what)
+  } catch {
+    throw malformed(what)
+  }
+}
+
+/// Whether a body is exactly `null`, which peers answer while they have nothing to say.
+public func isNullJSON(_ body: [UInt8]) -> Bool {
+  let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
+  let start = body.drop(while: isBlank)
+  return start.starts(with: "null".utf8) && start.dropFirst(4).allSatisfy(isBlank)
+}
+
+/// Checks that a body into which nobody looks is JSON. Throws `malformedJSON`.
+public func validateJSON(_ body: [UInt8]) throws(WireError) {
+  struct Anything: Decodable {
+    init(from decoder: any Decoder) throws {}
+  }
+  if isNullJSON(body) { return }
+  _ = try readJSON(Anything.self, from: body, what: "the request")
+}
+
+/// A key of any name, for objects whose keys are data.
+struct AnyKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}
+
+extension KeyedDecodingContainer {
+  /// A string as existing peers read one: missing and null are empty, numbers and booleans become text.
+  func tolerantString(_ key: Key) throws -> String {
+    guard contains(key), try !decodeNil(forKey: key) else { return "" }
+    if let text = try? decode(String.self, forKey: key) { return text }
+    if let flag = try? decode(Bool.self, forKey: key) { return flag ? "true" : "false" }
+    if let number = try? decode(UInt64.self, forKey: key) { return String(number) }
+    if let number = try? decode(Int64.self, forKey: key) { return String(number) }
+    if let number = try? decode(Double.self, forKey: key) { return String(number) }
+    throw wrongType(key, "a string")
+  }
+
+  /// A list of unsigned numbers as existing peers read one: missing, null and scalars are empty.
+  func tolerantNumbers(_ key: Key) throws -> [UInt32] {
+    guard contains(key), try !decodeNil(forKey: key) else { return [] }
+    if let numbers = try? decode([UInt32].self, forKey: key) { return numbers }
+    let isArray = (try? nestedUnkeyedContainer(forKey: key)) != nil
+    let isObject = (try? nestedContainer(keyedBy: AnyKey.self, forKey: key)) != nil
+    if isArray || isObject { throw wrongType(key, "a list of unsigned 32-bit numbers") }
+    return []
+  }
+
+  private func wrongType(_ key: Key, _ expected: String) -> WireError {
+    WireError(.wrongType, "\(key.stringValue) is not \(expected)", advice: compareVersions)
+  }
+}
+
+private let compareVersions = "the peer does not follow the protocol; compare the versions of both sides"
+
+private func malformed(_ what: String) -> WireError {
+  WireError(
+    .malformedJSON, "\(what) is not JSON",
+    advice: "the message was damaged or cut on the way, or the peer speaks another protocol")
+}
+
+private func wireError(_ error: DecodingError, what: String) -> WireError {
+  switch error {
+  case .typeMismatch(_, let context), .valueNotFound(_, let context):
+    return WireError(
+      .wrongType, "\(what): \(place(context.codingPath)) has the wrong JSON type", advice: compareVersions)
+  case .keyNotFound(let key, let context):
+    return WireError(
+      .missingValue, "\(what): \(place(context.codingPath + [key])) is missing", advice: compareVersions)
+  case .dataCorrupted(let context):
+    // The decoder reports bad syntax without a path, and a number that does not fit with one.
+    guard !context.codingPath.isEmpty else { return malformed(what) }
+    return WireError(
+      .wrongType, "\(what): \(place(context.codingPath)) is outside its range", advice: compareVersions)
+  @unknown default:
+    return malformed(what)
+  }
+}
+
+/// A path in the message. Keys of open objects are the peer's own text: cut, and only plain characters.
+private func place(_ path: [any CodingKey]) -> String {
+  guard !path.isEmpty else { return "the value" }
+  let parts = path.prefix(8).map { key -> String in
+    if let index = key.intValue { return "[\(index)]" }
+    var text = String.UnicodeScalarView()
+    text.append(contentsOf: key.stringValue.unicodeScalars.prefix(64).filter { (0x20..<0x7F).contains($0.value) })
+    return String(text)
+  }
+  return parts.joined(separator: ".")
+}
