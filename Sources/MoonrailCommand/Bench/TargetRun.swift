@@ -8,10 +8,11 @@ enum TargetRun {
     let signals = StopSignals()
     let nodes = numaNodes()
     Output.error("DRAM is used, numa node num: \(nodes.count)")
+    // The engine says where it listens as soon as it does. Whoever waits for that line wants to start, and can when
+    // the memory is registered: it is said then.
     let session = try EngineSession(
       options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
-      byte: parameters.fillsMemory ? 0xCC : 0)
-    // The memory is registered: whoever waits for this line can start.
+      byte: parameters.fillsMemory ? 0xCC : 0, logger: CommandLog.logger("moonrail", omitting: listeningPrefix))
     Output.error(listeningLine(session.engine.name))
     while !signals.wait(milliseconds: 200) {
       if options.exitWithStdin && standardInputHasEnded() { break }
@@ -19,10 +20,10 @@ enum TargetRun {
     session.engine.shutdown()
   }
 
+  private static let listeningPrefix = "Transfer Engine RPC using P2P handshake, listening on "
+
   /// Upstream's line, which scripts look for.
-  static func listeningLine(_ name: String) -> String {
-    "Transfer Engine RPC using P2P handshake, listening on \(name)"
-  }
+  static func listeningLine(_ name: String) -> String { listeningPrefix + name }
 
   /// The `host:port` in a line that says where a target listens.
   static func listeningName(in line: String) -> String? {

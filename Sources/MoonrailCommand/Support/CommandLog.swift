@@ -7,12 +7,21 @@ struct CommandLog: LogHandler {
   var logLevel: Logger.Level
   var metadata: Logger.Metadata = [:]
   let label: String
+  /// Messages that begin so are left out.
+  var omitted: String?
 
   /// Makes this the handler of all loggers, at the level that `MC_LOG_LEVEL` names.
   static func bootstrap() {
-    let level = level(named: ProcessEnvironment.current["MC_LOG_LEVEL"])
+    let level = currentLevel()
     LoggingSystem.bootstrap { CommandLog(logLevel: level, label: $0) }
   }
+
+  /// A logger whose messages that begin with `prefix` are left out.
+  static func logger(_ label: String, omitting prefix: String) -> Logger {
+    Logger(label: label) { CommandLog(logLevel: currentLevel(), label: $0, omitted: prefix) }
+  }
+
+  private static func currentLevel() -> Logger.Level { level(named: ProcessEnvironment.current["MC_LOG_LEVEL"]) }
 
   /// Upstream's names, `INFO` for all else.
   static func level(named name: String?) -> Logger.Level {
@@ -31,6 +40,7 @@ struct CommandLog: LogHandler {
   }
 
   func log(event: LogEvent) {
+    if let omitted, event.message.description.hasPrefix(omitted) { return }
     let all = metadata.merging(event.metadata ?? [:]) { $1 }
     let details = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
     let error = event.error.map { " error=\($0)" } ?? ""

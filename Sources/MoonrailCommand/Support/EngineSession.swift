@@ -10,10 +10,11 @@ final class EngineSession: Sendable {
   private let others = Mutex<[HostMemory]>([])
 
   /// Starts an engine and registers a buffer of `bufferSize` bytes for each of the host's NUMA nodes in `nodes`.
-  init(_ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0) throws(CommandFailure) {
-    let engine = try orFail { () throws(TransferError) in
-      try TransferEngine(configuration, logger: Logger(label: "moonrail"))
-    }
+  init(
+    _ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0,
+    logger: Logger = Logger(label: "moonrail")
+  ) throws(CommandFailure) {
+    let engine = try orFail { () throws(TransferError) in try TransferEngine(configuration, logger: logger) }
     self.engine = engine
     do throws(CommandFailure) {
       var buffers: [HostMemory] = []
