@@ -1,3 +1,5 @@
+internal import Wire
+
 /// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
 ///
 /// A function of its arguments and nothing else. Requests are split where a registration ends, on either side. Merging
@@ -33,7 +35,7 @@ struct Plan {
   }
 
   /// Takes what a plan comes to.
-  protocol Sink {
+  protocol Sink: ~Copyable {
     /// One operation of request `index`. Returns false to end planning.
     mutating func append(_ slice: Slice, of index: Int) -> Bool
     /// Request `index` is planned, in `parts` operations.

@@ -1,1 +1,33 @@
-@main struct Peer { static func main() {} }
+// The other process of the engine's tests: an engine with one buffer, told what to do line by line on standard input.
+
+import Glibc
+import Memory
+import TransferEngine
+
+@main
+struct Peer {
+  static func main() {
+    setvbuf(stdout, nil, _IOLBF, 0)
+    do {
+      let options = try PeerOptions(CommandLine.arguments.dropFirst())
+      let engine = try TransferEngine(Configuration(localServerName: options.host, provider: options.provider))
+      let buffer = try HostBuffer(length: options.bufferLength)
+      try engine.register(buffer.baseAddress, length: buffer.length)
+      print("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
+      let commands = PeerCommands(engine: engine, base: buffer.baseAddress, length: buffer.length)
+      while let line = readLine() {
+        let words = line.split(separator: " ").map(String.init)
+        guard let verb = words.first, verb != "exit" else { break }
+        do {
+          print(try commands.run(verb, Array(words.dropFirst())))
+        } catch {
+          print("error \(error)")
+        }
+      }
+      engine.shutdown()
+    } catch {
+      print("error \(error)")
+      exit(1)
+    }
+  }
+}

@@ -4,12 +4,11 @@ extension TransferError {
   /// What a failed exchange with a peer means to the caller.
   init(_ error: MetadataError) {
     let code: Code =
-      switch error.code {
-      case .dns: .dns
-      case .socket: .socket
-      case .malformedJSON: .malformedJSON
-      case .rejected: .handshakeRejected
-      default: .metadata
+      switch error.code.number {
+      case -101: .dns
+      case -102: .socket
+      case -103: .malformedJSON
+      default: error.code == .rejected ? .handshakeRejected : .metadata
       }
     self.init(code, error.description)
   }

@@ -23,6 +23,8 @@ struct Batch: ~Copyable {
   let submitting = Atomic<UInt32>(0)
   /// Requests submitted so far.
   let submitted = Atomic<Int>(0)
+  /// What to call when the batch is settled: an unbalanced reference to a ``SettlementHandler``, 0 for none.
+  let handler = Atomic<UInt>(0)
   /// 1 while a notification waits for the batch to complete.
   let hasNotification = Atomic<UInt32>(0)
 
@@ -102,7 +104,16 @@ struct Batch: ~Copyable {
     slab?.deallocate()
     for entry in overflow { entry.slab.deallocate() }
     sleepers.deallocate()
+    if let opaque = UnsafeRawPointer(bitPattern: handler.load(ordering: .relaxed)) {
+      Unmanaged<SettlementHandler>.fromOpaque(opaque).release()
+    }
   }
+}
+
+/// Something to call once when a batch is settled.
+final class SettlementHandler: Sendable {
+  let body: @Sendable () -> Void
+  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 }
 
 typealias BatchPointer = UnsafeMutablePointer<Batch>
@@ -112,7 +123,17 @@ extension UnsafeMutablePointer where Pointee == Batch {
   @inline(__always)
   func settle(_ count: Int) {
     let before = pointee.outstanding.subtract(count, ordering: .sequentiallyConsistent).oldValue
-    if before == count, pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+    guard before == count else { return }
+    if pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+    if pointee.handler.load(ordering: .sequentiallyConsistent) != 0 { callHandler() }
+  }
+
+  /// Calls the handler, if there is one, at most once.
+  @inline(never)
+  func callHandler() {
+    let bits = pointee.handler.exchange(0, ordering: .sequentiallyConsistent)
+    guard let opaque = UnsafeRawPointer(bitPattern: bits) else { return }
+    Unmanaged<SettlementHandler>.fromOpaque(opaque).takeRetainedValue().body()
   }
 
   /// How the batch as a whole stands.

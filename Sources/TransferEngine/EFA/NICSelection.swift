@@ -7,8 +7,7 @@ struct NICSelection {
   private let isLocalOnly: Bool
 
   init(_ configuration: Configuration) {
-    filter = DeviceFilter(
-      deviceNames: configuration.deviceFilter, environment: configuration.environment["MC_TE_FILTERS"] ?? "")
+    filter = DeviceFilter(deviceNames: configuration.deviceFilter, environment: configuration.environment)
     isLocalOnly = Self.isLoopback(configuration.localServerName)
   }
 
@@ -24,7 +23,7 @@ struct NICSelection {
         "The device filter leaves no NIC: provider \(query.provider) offers "
           + "\(offers.map(\.device).joined(separator: ", ")). Correct the device names or MC_TE_FILTERS.")
     }
-    if !query.isEFA, filter.isEmpty {
+    if !query.isEFA, filter.names.isEmpty {
       let fitting = chosen.filter { ($0.device == "lo") == isLocalOnly }
       if !fitting.isEmpty { chosen = fitting }
     }

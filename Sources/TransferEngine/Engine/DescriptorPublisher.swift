@@ -1,4 +1,6 @@
+internal import Fabric
 internal import Glibc
+internal import Topology
 internal import Wire
 
 /// Makes this engine's segment descriptor.

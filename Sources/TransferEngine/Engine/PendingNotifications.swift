@@ -37,7 +37,7 @@ final class PendingNotifications: Sendable {
       return pending
     }) else { return }
     let message = NotifyMessage(name: pending.message.name, message: pending.message.message)
-    client.notifying(message, to: pending.peer).whenComplete { [self] outcome in
+    client.notifying(message, server: pending.peer).whenComplete { [self] outcome in
       state.withLock { $0.underWay -= 1 }
       if case .failure(let error) = outcome {
         logger.warning("the notification '\(message.name)' did not reach \(pending.peer): \(error)")

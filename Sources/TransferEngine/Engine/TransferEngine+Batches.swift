@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Wire
 
 extension TransferEngine {
   /// Makes room for up to `capacity` requests.
@@ -40,29 +41,55 @@ extension TransferEngine {
       return
     }
     try batches.with(id) { batch throws(TransferError) in
-      guard batch.pointee.submitting.exchange(1, ordering: .acquiring) == 0 else {
-        throw TransferError(.busy, "Another thread is submitting to batch \(id).")
-      }
-      defer { batch.pointee.submitting.store(0, ordering: .releasing) }
-      let taken = batch.pointee.submitted.load(ordering: .relaxed)
-      guard requests.count <= batch.pointee.capacity - taken else {
-        throw TransferError(
-          .tooManyRequests,
-          "Batch \(id) has room for \(batch.pointee.capacity - taken) more of \(batch.pointee.capacity) requests,"
-            + " not for \(requests.count).")
-      }
-      if let notification {
-        let target = first.target == .local ? name : try segments.segment(first.target).name
-        notifications.add(notification, to: target, after: id)
-        batch.pointee.hasNotification.store(1, ordering: .relaxed)
-      }
-      do {
-        try submit(requests, to: batch, fabric: fabric, registry: registry)
-      } catch {
-        if notification != nil { notifications.discard(id) }
-        throw error
+      try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
+        if let notification {
+          let target = first.target == .local ? name : try segments.segment(first.target).name
+          notifications.add(notification, to: target, after: id)
+          batch.pointee.hasNotification.store(1, ordering: .relaxed)
+        }
+        do throws(TransferError) {
+          try submit(requests, to: batch, fabric: fabric, registry: registry)
+        } catch {
+          if notification != nil { notifications.discard(id) }
+          throw error
+        }
       }
     }
+  }
+
+  /// Starts `requests` if that needs no new connection, and so never waits for a peer.
+  ///
+  /// - Returns: false if a target has to be connected to first; nothing of the call is under way then.
+  /// - Throws: As ``submit(_:to:notification:)-(UnsafeBufferPointer<TransferRequest>,_,_)``.
+  public func submitIfConnected(_ requests: [TransferRequest], to id: BatchID) throws(TransferError) -> Bool {
+    try gate.enter()
+    defer { gate.leave() }
+    let (fabric, registry) = try installed()
+    return try requests.withUnsafeBufferPointer { requests throws(TransferError) in
+      try batches.with(id) { batch throws(TransferError) in
+        try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
+          let outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+          if case .submitted = outcome { return true } else { return false }
+        }
+      }
+    }
+  }
+
+  /// Runs `body` as the only thread that submits to the batch, if there is room for `count` more requests.
+  private func exclusively<R>(
+    _ batch: BatchPointer, _ id: BatchID, adding count: Int, _ body: () throws(TransferError) -> R
+  ) throws(TransferError) -> R {
+    guard batch.pointee.submitting.exchange(1, ordering: .acquiring) == 0 else {
+      throw TransferError(.busy, "Another thread is submitting to batch \(id).")
+    }
+    defer { batch.pointee.submitting.store(0, ordering: .releasing) }
+    let room = batch.pointee.capacity - batch.pointee.submitted.load(ordering: .relaxed)
+    guard count <= room else {
+      throw TransferError(
+        .tooManyRequests,
+        "Batch \(id) has room for \(room) more of \(batch.pointee.capacity) requests, not for \(count).")
+    }
+    return try body()
   }
 
   private func submit(
@@ -74,7 +101,7 @@ extension TransferEngine {
     // again ends that.
     for _ in 0..<3 {
       let outcome: SubmissionOutcome
-      do {
+      do throws(TransferError) {
         outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
       } catch {
         // Memory that the peer does not seem to have may have been registered since we looked.
@@ -144,7 +171,7 @@ extension TransferEngine {
     }
     var copies: [Int] = []
     var start = 0
-    do {
+    do throws(TransferError) {
       while start < requests.count {
         let target = requests[start].target
         if target == .local {
@@ -242,6 +269,23 @@ extension TransferEngine {
         _ = fabric.progress.wait(for: pointer, deadline: deadline)
       }
       return finalStatus(pointer, batch)
+    }
+  }
+
+  /// Calls `body` once, soon after the batch is done; at once if it is. May call it early: look at the status.
+  ///
+  /// A second registration for the same batch replaces the first, which is called at once. `body` runs on whatever
+  /// thread moves the fabric on, and holds it up: it should only pass the news on.
+  public func whenDone(_ batch: BatchID, _ body: @escaping @Sendable () -> Void) throws(TransferError) {
+    try batches.with(batch) { pointer throws(TransferError) in
+      let handler = Unmanaged.passRetained(SettlementHandler(body))
+      let old = pointer.pointee.handler.exchange(
+        UInt(bitPattern: handler.toOpaque()), ordering: .sequentiallyConsistent)
+      if let opaque = UnsafeRawPointer(bitPattern: old) {
+        Unmanaged<SettlementHandler>.fromOpaque(opaque).takeRetainedValue().body()
+      }
+      if pointer.pointee.outstanding.load(ordering: .sequentiallyConsistent) == 0 { pointer.callHandler() }
+      fabric?.progress.wake()
     }
   }
 

@@ -1,3 +1,4 @@
+internal import Logging
 internal import Metadata
 internal import Wire
 
@@ -77,7 +78,7 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     do {
-      try client.notify(NotifyMessage(name: message.name, message: message.message), to: name)
+      try client.notify(NotifyMessage(name: message.name, message: message.message), server: name)
     } catch {
       throw TransferError(error)
     }

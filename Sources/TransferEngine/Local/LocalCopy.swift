@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import Glibc
 
 /// A transfer within the process: a copy, in the direction of the opcode.

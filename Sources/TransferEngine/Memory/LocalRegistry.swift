@@ -80,8 +80,8 @@ final class LocalRegistry: Sendable {
   /// Registers `buffers`, all or none.
   func register(_ buffers: [BufferEntry], location: String) throws(TransferError) {
     var done: [Region] = []
-    do {
-      try reserve(buffers)
+    try reserve(buffers)
+    do throws(TransferError) {
       for buffer in buffers { done.append(try register(buffer, location: location)) }
     } catch {
       for region in done { region.close(rails) }
@@ -101,7 +101,7 @@ final class LocalRegistry: Sendable {
   private func reserve(_ buffers: [BufferEntry]) throws(TransferError) {
     try state.withLock { state throws(TransferError) in
       var added = 0
-      do {
+      do throws(TransferError) {
         for buffer in buffers {
           guard buffer.length > 0, buffer.address != 0 else {
             throw TransferError(.invalidArgument, "A buffer needs an address and a length of at least 1 byte.")
@@ -159,14 +159,15 @@ final class LocalRegistry: Sendable {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,
         maximumRegionSize: limits.maximumRegionSize, nicCount: rails.count,
-        preferredNICs: limits.nearNICsOnly && !place.hasPrefix("cpu") ? rails(near: place) : nil)
+        preferredNICs: limits.nearNICsOnly
+          ? topology.registrationNICs(for: place, among: rails.map(\.device)) : nil)
     } catch {
       throw TransferError(.context, "\(error)")
     }
     let isLarge = buffer.length >= Self.largeBuffer && place.hasPrefix("cpu")
     if isLarge {
       let threads = Prefault.threadCount(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-      if threads >= 4 { Prefault.touch(address, length: buffer.length, pageSize: pageSize, threads: threads) }
+      if threads >= 4 { _ = Prefault.touch(address: address, length: buffer.length, pageSize: pageSize, threads: threads) }
     }
     var chunks: [Region.Chunk] = []
     do {

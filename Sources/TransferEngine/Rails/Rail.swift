@@ -137,7 +137,7 @@ final class Rail: @unchecked Sendable {
   func control<R: ~Copyable>(_ body: (inout RailState) throws(FabricError) -> R) throws(FabricError) -> R {
     try exclusively { () throws(FabricError) -> R in
       guard !isClosed.load(ordering: .relaxed) else {
-        throw FabricError(call: "rail \(device)", code: FI_EOPBADSTATE, text: "the NIC is closed")
+        throw FabricError(call: "rail \(device)", code: Int32(FI_EOPBADSTATE), text: "the NIC is closed")
       }
       return try body(&state.pointee)
     }

@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import CFabric
 internal import CLinux
 internal import Fabric

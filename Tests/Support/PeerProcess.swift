@@ -1,0 +1,96 @@
+public import Foundation
+import Glibc
+
+/// An engine in a process of its own (`Tests/Peer`), with one registered buffer.
+public final class PeerProcess {
+  /// Something that the peer did not do.
+  public struct Failure: Error, CustomStringConvertible {
+    /// What and why.
+    public let description: String
+  }
+
+  /// The engine's name.
+  public private(set) var name = ""
+  /// The address of its buffer, in its own process.
+  public private(set) var address: UInt64 = 0
+  /// The buffer's length in bytes.
+  public private(set) var length = 0
+  /// The NICs that it has.
+  public private(set) var nicCount = 0
+
+  private let process = Process()
+  private let input = Pipe()
+  private let output = Pipe()
+  private var pending = Data()
+
+  /// Starts a peer and waits until it is ready.
+  ///
+  /// - Parameter environment: Variables on top of this process's.
+  public init(
+    provider: String, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
+  ) throws {
+    process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
+    process.arguments = ["--provider", provider, "--host", host, "--buffer", "\(bufferLength)"]
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardInput = input
+    process.standardOutput = output
+    try process.run()
+    let words = try readLine(within: 30).split(separator: " ")
+    guard words.count == 5, words[0] == "ready", let address = UInt64(words[2]), let length = Int(words[3]),
+      let count = Int(words[4])
+    else { throw Failure(description: "the peer said: \(words.joined(separator: " "))") }
+    name = String(words[1])
+    self.address = address
+    self.length = length
+    nicCount = count
+  }
+
+  deinit { kill() }
+
+  /// Sends one command and returns the peer's answer.
+  public func ask(_ command: String, within seconds: Double = 90) throws -> String {
+    try tell(command)
+    return try readLine(within: seconds)
+  }
+
+  /// Sends one command; the answer is read by ``answer(within:)``.
+  public func tell(_ command: String) throws {
+    try input.fileHandleForWriting.write(contentsOf: Data("\(command)\n".utf8))
+  }
+
+  /// The next line that the peer says.
+  public func answer(within seconds: Double = 90) throws -> String { try readLine(within: seconds) }
+
+  /// Ends it as a crash would.
+  public func kill() {
+    guard process.isRunning else { return }
+    Glibc.kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// Stops it where it is, so that it answers nothing and its sockets stay open.
+  public func suspend() { Glibc.kill(process.processIdentifier, SIGSTOP) }
+
+  /// Lets it go on.
+  public func resume() { Glibc.kill(process.processIdentifier, SIGCONT) }
+
+  private func readLine(within seconds: Double) throws -> String {
+    let deadline = Date().addingTimeInterval(seconds)
+    let descriptor = output.fileHandleForReading.fileDescriptor
+    while true {
+      if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+        let line = String(decoding: pending[pending.startIndex..<end], as: UTF8.self)
+        pending.removeSubrange(pending.startIndex...end)
+        return line
+      }
+      let left = deadline.timeIntervalSinceNow
+      guard left > 0 else { throw Failure(description: "the peer said nothing for \(seconds) s") }
+      var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      guard poll(&poller, 1, Int32(min(left * 1000, 1000)) + 1) > 0 else { continue }
+      var chunk = [UInt8](repeating: 0, count: 4096)
+      let count = read(descriptor, &chunk, chunk.count)
+      guard count > 0 else { throw Failure(description: "the peer has ended") }
+      pending.append(contentsOf: chunk[0..<count])
+    }
+  }
+}
