@@ -1,4 +1,5 @@
 public import CFabric
+import Synchronization
 
 /// Something that goes wrong with operations, all of them or some.
 public struct Fault: Sendable {
@@ -54,8 +55,9 @@ public struct Faults: Sendable {
   public var refusedRegistrations = 0
   /// What goes wrong. The first rule that applies to an operation decides.
   public var rules: [Fault] = []
-  /// Times that held operations were released.
-  var releases = 0
+  /// Changes whenever held operations are released; new faults start with a value of their own, so that setting them
+  /// releases what the old ones held.
+  private(set) var period = Self.nextPeriod()
 
   /// No faults: in order, at the next poll.
   public init() {}
@@ -104,8 +106,11 @@ public struct Faults: Sendable {
   /// Ends every black hole; what was held completes at the next poll.
   public mutating func release() {
     rules.removeAll { $0.effect == .hold }
-    releases += 1
+    period = Self.nextPeriod()
   }
+
+  private static let periods = Atomic<UInt64>(0)
+  private static func nextPeriod() -> UInt64 { periods.wrappingAdd(1, ordering: .relaxed).newValue }
 
   private mutating func add(_ effect: Fault.Effect, _ scope: Fault.Scope, _ count: Int?, _ probability: Double) {
     var fault = Fault(effect, scope)
