@@ -14,14 +14,16 @@ protocol Provider: AnyObject, Sendable {
 /// The functions that stand for a loaded library. A C function cannot know which network it was called for, so there
 /// are as many pairs of them as there can be networks at once.
 enum EntryPoints {
-  private typealias GetInfo = @convention(c) (
-    UInt32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, UInt64, UnsafePointer<fi_info>?,
-    UnsafeMutablePointer<UnsafeMutablePointer<fi_info>?>?
-  ) -> Int32
-  private typealias OpenFabric = @convention(c) (
-    UnsafeMutablePointer<fi_fabric_attr>?, UnsafeMutablePointer<UnsafeMutablePointer<fid_fabric>?>?,
-    UnsafeMutableRawPointer?
-  ) -> Int32
+  private typealias GetInfo =
+    @convention(c) (
+      UInt32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, UInt64, UnsafePointer<fi_info>?,
+      UnsafeMutablePointer<UnsafeMutablePointer<fi_info>?>?
+    ) -> Int32
+  private typealias OpenFabric =
+    @convention(c) (
+      UnsafeMutablePointer<fi_fabric_attr>?, UnsafeMutablePointer<UnsafeMutablePointer<fid_fabric>?>?,
+      UnsafeMutableRawPointer?
+    ) -> Int32
   private typealias Pair = (getInfo: GetInfo, openFabric: OpenFabric)
 
   private static let pairs: [Pair] = [
