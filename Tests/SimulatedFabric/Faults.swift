@@ -92,8 +92,11 @@ public struct Faults: Sendable {
     add(.hold, scope, count, probability)
   }
 
-  /// The death of a NIC, an endpoint or a destination: every operation ends in an error, those in flight too.
-  public mutating func kill(_ scope: Fault.Scope) { fail(scope) }
+  /// The death of a NIC, an endpoint or a destination: every operation ends in an error, those in flight too. Comes
+  /// before all other rules, black holes included.
+  public mutating func kill(_ scope: Fault.Scope) {
+    rules.insert(Fault(.fail(error: FI_EIO, providerError: ProviderError.unresponsiveRemote), scope), at: 0)
+  }
 
   /// Brings back what was killed in exactly this scope.
   public mutating func revive(_ scope: Fault.Scope) {

@@ -15,6 +15,7 @@ struct NullEndpoint {
   static func open(
     _ number: Int, _ result: UnsafeMutablePointer<UnsafeMutablePointer<fid_ep>?>?, _ context: UnsafeMutableRawPointer?
   ) -> Int32 {
+    assert(MemoryLayout.offset(of: \NullEndpoint.endpoint) == 0)
     let place = NullObjects.open(
       NullEndpoint(
         endpoint: fid_ep(
@@ -85,6 +86,7 @@ struct NullQueue {
     case FI_CQ_FORMAT_DATA: table = dataTable
     default: return -FI_ENOSYS
     }
+    assert(MemoryLayout.offset(of: \NullQueue.queue) == 0)
     let place = NullObjects.open(
       NullQueue(
         queue: fid_cq(

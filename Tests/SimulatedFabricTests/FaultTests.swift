@@ -40,14 +40,19 @@ import Testing
     let network = SimulatedFabric()
     let host = try Host(network.functions)
     let place = host.insert(host.address)
+    network.updateFaults { $0.hold(.nic(0)) }
     #expect(host.write(to: host, at: place) == 0)
+    #expect(host.poll().result == Int(-FI_EAGAIN))
     network.updateFaults { $0.kill(.nic(0)) }
     #expect(host.write(to: host, at: place) == 0)
     for _ in 0..<2 {
       #expect(host.poll().result == Int(-FI_EAVAIL))
       #expect(host.readError().entry.prov_errno == 13)
     }
-    network.updateFaults { $0.revive(.nic(0)) }
+    network.updateFaults {
+      $0.revive(.nic(0))
+      $0.release()
+    }
     #expect(host.write(to: host, at: place) == 0)
     #expect(host.poll().result == 1)
   }
