@@ -45,7 +45,8 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .executableTarget(
-      name: "MoonrailCommand", dependencies: ["CLinux", "Fabric", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging],
+      name: "MoonrailCommand",
+      dependencies: ["CLinux", "Fabric", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging],
       swiftSettings: settings),
 
     .target(
@@ -61,12 +62,15 @@ let package = Package(
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
     .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
-    .testTarget(name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
+    .testTarget(
+      name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
     .testTarget(
       name: "TransferEngineTests",
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer"],
       swiftSettings: settings),
     .testTarget(
-      name: "CommandTests", dependencies: ["MoonrailCommand", "TestSupport"], swiftSettings: settings),
+      name: "CommandTests",
+      dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
+      swiftSettings: settings),
   ]
 )

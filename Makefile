@@ -1,0 +1,40 @@
+# The commands of this project. What they do is in scripts/.
+
+.PHONY: help setup build demo test test-efa lint format bench clean
+
+help:
+	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
+	@echo 'make test      set up, check the format, and run all tests'
+	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
+	@echo 'make build     the command, into .build/release/moonrail'
+	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
+	@echo 'make lint      check the format of the Swift files; make format rewrites them'
+	@echo 'make bench     what an operation costs in the engine'
+	@echo 'make clean     remove everything that was built'
+
+setup:
+	@scripts/setup.sh
+
+build:
+	@scripts/build.sh
+
+demo:
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+test-efa:
+	@scripts/test.sh --filter EFATransportTests
+
+lint:
+	@scripts/lint.sh
+
+format:
+	@scripts/lint.sh --fix
+
+bench:
+	@scripts/bench.sh
+
+clean:
+	rm -rf .build Benchmarks/.build

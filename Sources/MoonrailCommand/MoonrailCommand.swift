@@ -1,1 +1,0 @@
-@main struct MoonrailCommand { static func main() {} }

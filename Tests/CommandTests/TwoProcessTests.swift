@@ -1,0 +1,123 @@
+internal import Testing
+
+@testable import MoonrailCommand
+
+/// What libfabric shall offer to a test.
+struct TestFabric: Sendable, CustomTestStringConvertible {
+  var provider: String
+  var environment: [String: String] = [:]
+  var nics = 1
+
+  var testDescription: String { environment.isEmpty ? provider : "fake EFA, \(nics) NICs" }
+
+  /// The software providers, and the fake EFA where `MOONRAIL_FAKE_EFA` says that it was built.
+  static let all: [TestFabric] = {
+    var fabrics = ["shm", "tcp;ofi_rxm"].map { TestFabric(provider: $0) }
+    if let folder = environmentVariable("MOONRAIL_FAKE_EFA") {
+      fabrics.append(
+        TestFabric(
+          provider: "efa",
+          environment: [
+            "FI_PROVIDER": "^psm,psm2", "FI_PROVIDER_PATH": "\(folder)/prov", "FAKE_EFA_NICS": "4",
+            "FAKE_EFA_BACKEND": "tcp;ofi_rxm",
+          ],
+          nics: 4))
+    }
+    return fabrics
+  }()
+}
+
+@Suite(
+  "Two processes move bytes, and each of them is checked",
+  .serialized, .enabled(if: Tool.path != nil, "moonrail is not built"))
+struct TwoProcessTests {
+  @Test("bench --verify, writing and reading, against a target", arguments: TestFabric.all, ["write", "read"])
+  func bench(fabric: TestFabric, operation: String) throws {
+    let shape = [
+      "--protocol=efa", "--provider=\(fabric.provider)", "--metadata_server=P2PHANDSHAKE",
+      "--local_server_name=127.0.0.1", "--threads=2", "--batch_size=16", "--block_size=65536",
+      "--buffer_size=1000000",
+    ]
+    let target = try Target(["bench", "--mode=target"] + shape, fabric.environment)
+    let outcome = Tool.run(
+      ["bench", "--segment_id=\(target.name)", "--operation=\(operation)", "--duration=1", "--verify"] + shape,
+      environment: fabric.environment)
+    #expect(outcome.status == 0, "\(outcome.error)\n\(target.log)")
+    #expect(outcome.error.contains("Invalid flag: buffer size is smaller than require_size, adjust to 2097152"))
+    let line = #/(?m)^Test completed: duration \d+\.\d\d, batch count [1-9]\d*, throughput \d+\.\d\d GB/s$/#
+    #expect(outcome.error.firstMatch(of: line) != nil, "\(outcome.error)")
+    #expect(outcome.error.contains("Worker 1 stopped!"))
+    #expect(outcome.output.contains("2097152 bytes, every one as expected"), "\(outcome.output)")
+    #expect(try target.stop() == 0, "\(target.log)")
+    #expect(target.log.count { $0.contains("Transfer Engine RPC using P2P handshake, listening on ") } == 1)
+    #expect(target.log.contains { $0.contains("DRAM is used, numa node num: ") })
+  }
+
+  @Test("bench --json names every NIC and its share")
+  func json() throws {
+    let fabric = try #require(TestFabric.all.last)
+    let shape = [
+      "--provider=\(fabric.provider)", "--local_server_name=127.0.0.1", "--threads=2", "--batch_size=32",
+      "--block_size=16384", "--buffer_size=2097152",
+    ]
+    let target = try Target(["bench", "--mode=target"] + shape, fabric.environment)
+    let outcome = Tool.run(
+      ["bench", "--segment_id=\(target.name)", "--operation=write", "--duration=1", "--json"] + shape,
+      environment: fabric.environment)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.output.hasPrefix("{\"operation\":\"write\""))
+    #expect(outcome.output.split(separator: "\"percent\"").count == fabric.nics + 1 || fabric.environment.isEmpty)
+  }
+
+  @Test("validate writes, reads back and compares")
+  func validate() throws {
+    let shape = [
+      "--provider=shm", "--local_server_name=127.0.0.1", "--threads=2", "--batch_size=8", "--block_size=4096",
+      "--buffer_size=1048576",
+    ]
+    let target = try Target(["validate", "--mode=target"] + shape, [:])
+    let outcome = Tool.run(["validate", "--segment_id=\(target.name)", "--duration=1"] + shape)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.error.contains("Worker 0 stopped! Data validation passed"))
+    #expect(outcome.error.contains("Test completed: duration "))
+  }
+
+  @Test("probe times the first transfers", arguments: [true, false])
+  func probe(warmup: Bool) throws {
+    let shape = ["--provider=tcp;ofi_rxm", "--local_server_name=127.0.0.1:12345", "--buffer_size=4194304"]
+    let target = try Target(["probe", "--mode=target"] + shape, [:], marker: "[target] ready, addr=")
+    let outcome = Tool.run(
+      ["probe", "--segment_id=\(target.name)", "--warmup=\(warmup)", "--iters=3", "--xfer_size=1048576"] + shape)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let lines = outcome.output.split(separator: "\n")
+    #expect(
+      lines.first
+        == "[initiator] peer=\(target.name) warmup=\(warmup ? "ON" : "OFF") iters=3 xfer_size=1048576")
+    #expect(lines.contains { $0.hasPrefix("warmup: ") && $0.hasSuffix(" ms (rc=0)") } == warmup)
+    for index in 0..<3 { #expect(lines.contains { $0.hasPrefix("submit #\(index): ") && $0.hasSuffix(" ms") }) }
+  }
+
+  @Test("demo ends with every byte verified")
+  func demo() {
+    let outcome = Tool.run(["demo", "--gigabytes=0.3"], seconds: 120)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.output.split(separator: "\n").count { $0.hasSuffix("yes") } == 2, "\(outcome.output)")
+  }
+
+  @Test("demo on a provider that does not exist fails, and says why")
+  func demoFails() {
+    let outcome = Tool.run(["demo", "--provider=carrier-pigeon", "--timeout=20"])
+    #expect(outcome.status == 1)
+    #expect(outcome.error.contains("carrier-pigeon"), "\(outcome.error)")
+  }
+
+  @Test("A target that is not there is an error within its time")
+  func nobody() {
+    let outcome = Tool.run([
+      "bench", "--provider=tcp;ofi_rxm", "--local_server_name=127.0.0.1", "--segment_id=127.0.0.1:1", "--threads=1",
+      "--batch_size=1", "--buffer_size=65536",
+    ])
+    #expect(outcome.status == 1)
+    #expect(outcome.error.contains("127.0.0.1:1"), "\(outcome.error)")
+  }
+}
