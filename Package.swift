@@ -56,6 +56,8 @@ let package = Package(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
       name: "TestPeer", dependencies: ["TransferEngine", "Memory"], path: "Tests/Peer", swiftSettings: settings),
+    .testTarget(
+      name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
     .testTarget(name: "FabricTests", dependencies: ["Fabric", "SimulatedFabric"], swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),

@@ -1,1 +1,1 @@
-// Replaced by the target's own files.
+// Replaced by the module's own files.

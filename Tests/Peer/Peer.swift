@@ -7,27 +7,32 @@ import TransferEngine
 @main
 struct Peer {
   static func main() {
-    setvbuf(stdout, nil, _IOLBF, 0)
     do {
       let options = try PeerOptions(CommandLine.arguments.dropFirst())
       let engine = try TransferEngine(Configuration(localServerName: options.host, provider: options.provider))
       let buffer = try HostBuffer(length: options.bufferLength)
       try engine.register(buffer.baseAddress, length: buffer.length)
-      print("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
+      say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
       let commands = PeerCommands(engine: engine, base: buffer.baseAddress, length: buffer.length)
       while let line = readLine() {
         let words = line.split(separator: " ").map(String.init)
         guard let verb = words.first, verb != "exit" else { break }
         do {
-          print(try commands.run(verb, Array(words.dropFirst())))
+          say(try commands.run(verb, Array(words.dropFirst())))
         } catch {
-          print("error \(error)")
+          say("error \(error)")
         }
       }
       engine.shutdown()
     } catch {
-      print("error \(error)")
+      say("error \(error)")
       exit(1)
     }
+  }
+
+  /// Writes a line at once: standard output is a pipe, which `print` would buffer.
+  private static func say(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
   }
 }

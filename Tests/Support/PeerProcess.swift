@@ -1,5 +1,5 @@
-public import Foundation
-import Glibc
+internal import Foundation
+internal import Glibc
 
 /// An engine in a process of its own (`Tests/Peer`), with one registered buffer.
 public final class PeerProcess {

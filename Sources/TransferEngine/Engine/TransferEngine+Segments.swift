@@ -49,7 +49,8 @@ extension TransferEngine {
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
-    let current = try segments.find(name) ?? segments.fetch(name)
+    let current: Segment.Current
+    if let known = segments.find(name) { current = known } else { current = try segments.fetch(name) }
     guard case .efa = current.snapshot.descriptor.transport else {
       throw TransferError(
         .transportNotSupported, "\(name) serves '\(current.snapshot.descriptor.transport)', which needs no warm-up.")

@@ -15,20 +15,14 @@ enum Parallel {
       }
     }
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    var helpers: [Helper] = []
+    var helpers: [JoinableThread] = []
     for _ in 1..<max(1, min(count, processors)) {
       guard let thread = try? Thread(name: "moonrail-helper", work) else { break }
-      helpers.append(Helper(thread))
+      helpers.append(JoinableThread(thread))
     }
     work()
     for helper in helpers { helper.join() }
   }
 
   private final class Box: Sendable { let value = Atomic<Int>(0) }
-
-  private final class Helper {
-    private var thread: Thread?
-    init(_ thread: consuming Thread) { self.thread = consume thread }
-    func join() { thread.take()?.join() }
-  }
 }

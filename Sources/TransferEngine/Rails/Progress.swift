@@ -12,16 +12,7 @@ final class Progress: @unchecked Sendable {
   private let isStopping = Atomic<Bool>(false)
   /// The futex that the threads nap on: 1 while one may be asleep.
   private let napping = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
-  private let threads = Mutex(Threads())
-
-  private struct Threads: ~Copyable {
-    var running: [ThreadBox] = []
-  }
-  private final class ThreadBox {
-    var thread: Thread?
-    init(_ thread: consuming Thread) { self.thread = consume thread }
-    func join() { thread.take()?.join() }
-  }
+  private let threads = Mutex<[JoinableThread]>([])
 
   /// Passes without progress before a waiting caller lets others have the core.
   private static let passesBeforeYield = 64
@@ -109,8 +100,8 @@ final class Progress: @unchecked Sendable {
     let count = min(count < 1 ? rails.count : count, rails.count)
     for number in 0..<count {
       let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in run(number, of: count) }
-      let box = ThreadBox(thread)
-      threads.withLock { $0.running.append(box) }
+      let joinable = JoinableThread(thread)
+      threads.withLock { $0.append(joinable) }
     }
   }
 
@@ -119,11 +110,10 @@ final class Progress: @unchecked Sendable {
     isStopping.store(true, ordering: .sequentiallyConsistent)
     wake()
     let running = threads.withLock { threads in
-      let running = threads.running
-      threads.running = []
-      return running
+      defer { threads = [] }
+      return threads
     }
-    for box in running { box.join() }
+    for thread in running { thread.join() }
   }
 
   /// Ends the threads' naps: there is something to do that no caller waits for.

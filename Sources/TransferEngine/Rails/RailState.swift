@@ -67,8 +67,8 @@ struct RailState: ~Copyable {
     return (reports, droppedReports)
   }
 
-  private mutating func report(_ text: @autoclosure () -> String) {
-    if reports.count < 4 { reports.append(text()) } else { droppedReports += 1 }
+  private mutating func report(_ text: String) {
+    if reports.count < 4 { reports.append(text) } else { droppedReports += 1 }
   }
 
   // MARK: Submission
@@ -280,9 +280,10 @@ struct RailState: ~Copyable {
     }
     flushTally()
     if expired > 0 {
+      let (flying, completed) = (inFlight, completedOperations)
       report(
-        "\(expired) operations passed their deadline (in flight \(inFlight) of \(credits) credits,"
-          + " \(completedOperations) completed so far)")
+        "\(expired) operations passed their deadline (in flight \(flying) of \(credits) credits,"
+          + " \(completed) completed so far)")
     }
     while let text = endpoint.events?.next() { report("the NIC reported: \(text)") }
     return expired

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// A plain thread. The engine uses no Swift concurrency: it does not survive `fork`.
 struct Thread: ~Copyable, @unchecked Sendable {
@@ -42,5 +43,17 @@ struct Thread: ~Copyable, @unchecked Sendable {
       self.name = name
       self.body = body
     }
+  }
+}
+
+/// A thread to be waited for later, once, from wherever the list of such threads is.
+final class JoinableThread: Sendable {
+  private let thread: Mutex<Thread?>
+
+  init(_ thread: consuming Thread) { self.thread = Mutex(consume thread) }
+
+  func join() {
+    let thread = thread.withLock { $0.take() }
+    thread?.join()
   }
 }

@@ -79,7 +79,7 @@ final class Peer: @unchecked Sendable {
       endPlanning()
       guard let first = missing.first else { return }
       let reply: ConnectionMessage
-      do {
+      do throws(MetadataError) {
         reply = try client.connect(local.request(from: first.rail, to: path(first.nic)), to: name)
       } catch {
         throw TransferError(error)
@@ -100,7 +100,7 @@ final class Peer: @unchecked Sendable {
       }
       var failure: TransferError?
       for (pair, future) in rest {
-        do {
+        do throws(TransferError) {
           let reply: ConnectionMessage
           do {
             reply = try future.wait()

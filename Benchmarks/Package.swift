@@ -1,0 +1,27 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// What is measured rather than tested. A package of its own, so that nothing here is a dependency of the engine.
+let package = Package(
+  name: "moonrail-benchmarks",
+  products: [
+    .executable(name: "engine-cost", targets: ["EngineCost"])
+  ],
+  dependencies: [
+    .package(name: "moonrail", path: "..")
+  ],
+  targets: [
+    .target(name: "CAllocationCount"),
+    .executableTarget(
+      name: "EngineCost",
+      dependencies: ["CAllocationCount", .product(name: "SimulatedFabric", package: "moonrail")],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,43 @@
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// Logs what strangers on the network cause, at a rate they cannot choose.
+final class LimitedLog: Sendable {
+  private struct State {
+    var windowStart = NIODeadline.uptimeNanoseconds(0)
+    var written = 0
+    var suppressed = 0
+  }
+
+  /// Enough to see what is going on, too few to fill a disk: 86,400 lines a day.
+  static let linesPerWindow = 10
+  static let window = TimeAmount.seconds(10)
+
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  func warning(_ message: @autoclosure () -> String) {
+    let now = NIODeadline.now()
+    let suppressedBefore: Int? = state.withLock { state in
+      var suppressed = 0
+      if now >= state.windowStart + Self.window {
+        suppressed = state.suppressed
+        state = State(windowStart: now)
+      }
+      guard state.written < Self.linesPerWindow else {
+        state.suppressed += 1
+        return nil
+      }
+      state.written += 1
+      return suppressed
+    }
+    guard let suppressedBefore else { return }
+    if suppressedBefore > 0 { logger.warning("\(suppressedBefore) further handshake warnings were not shown") }
+    logger.warning("\(message())")
+  }
+
+  func debug(_ message: @autoclosure () -> String) { logger.debug("\(message())") }
+}
