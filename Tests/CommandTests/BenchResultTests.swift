@@ -42,6 +42,8 @@ struct BenchResultTests {
     let shares = [BenchResult.NICShare(name: "rdmap0s0", bytes: 300), .init(name: "rdmap1s0", bytes: 100)]
     let summary = try result(shares: shares).summary
     #expect(summary.contains("rdmap0s0 75.0 %, rdmap1s0 25.0 %"))
+    let many = (0..<16).map { BenchResult.NICShare(name: "n\($0)", bytes: UInt64(100 + $0)) }
+    #expect(try result(shares: many).shareText == "16 NICs, from n0 5.8 % to n15 6.7 %")
     let idle = try result(shares: [.init(name: "rdmap0s0", bytes: 0)])
     #expect(idle.percentages.first?.percent == 0)
   }

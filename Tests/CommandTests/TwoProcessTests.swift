@@ -53,6 +53,39 @@ struct TwoProcessTests {
     #expect(target.log.contains { $0.contains("DRAM is used, numa node num: ") })
   }
 
+  @Test("bench --verify notices bytes that somebody else wrote", arguments: ["write", "read"])
+  func foreignBytes(operation: String) throws {
+    let shape = [
+      "--provider=shm", "--local_server_name=127.0.0.1", "--threads=1", "--batch_size=4", "--block_size=4096",
+      "--buffer_size=16384",
+    ]
+    let target = try Target(["bench", "--mode=target"] + shape, [:])
+    let initiator = ["bench", "--segment_id=\(target.name)"] + shape
+    // Without --verify the bench sends 0xCC, over and over, to the same place.
+    let intruder = try Target(initiator + ["--operation=write", "--duration=60"], [:])
+    let outcome = Tool.run(initiator + ["--operation=\(operation)", "--duration=1", "--verify"])
+    #expect(outcome.status == 1, "\(outcome.output)")
+    #expect(outcome.error.contains("Detect data integrity problem"), "\(outcome.error)")
+    #expect(!outcome.output.contains("as expected"))
+    // A signal ends a run early, in order, and with its result.
+    #expect(try intruder.stop() == 0, "\(intruder.log)")
+  }
+
+  @Test("A target that dies in the middle is an error, not a wait without end")
+  func targetDies() throws {
+    let shape = [
+      "--provider=tcp;ofi_rxm", "--local_server_name=127.0.0.1", "--threads=2", "--batch_size=4",
+      "--block_size=65536", "--buffer_size=1048576",
+    ]
+    let target = try Target(["bench", "--mode=target"] + shape, [:])
+    let arguments = ["bench", "--segment_id=\(target.name)", "--operation=write", "--duration=50", "--timeout=10"]
+    let initiator = try Target(arguments + shape, [:], marker: "warm-up of ")
+    target.kill()
+    let status = try #require(initiator.end(seconds: 45), "\(initiator.log)")
+    #expect(status >> 8 == 1, "\(initiator.log)")
+    #expect(initiator.log.contains { $0.contains("FAILED") || $0.contains("error:") }, "\(initiator.log)")
+  }
+
   @Test("bench --json names every NIC and its share")
   func json() throws {
     let fabric = try #require(TestFabric.all.last)

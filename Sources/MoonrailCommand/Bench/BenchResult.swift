@@ -43,6 +43,17 @@ struct BenchResult {
     return shares.map { ($0.name, total > 0 ? Double($0.bytes) / total * 100 : 0) }
   }
 
+  /// The percentages for people: each where there are few NICs, the extremes where there are many.
+  var shareText: String {
+    func text(_ share: (name: String, percent: Double)) -> String { "\(share.name) \(share.percent.fixed(1)) %" }
+    let all = percentages
+    guard
+      all.count > 8, let least = all.min(by: { $0.percent < $1.percent }),
+      let most = all.max(by: { $0.percent < $1.percent })
+    else { return all.map(text).joined(separator: ", ") }
+    return "\(all.count) NICs, from \(text(least)) to \(text(most))"
+  }
+
   /// The NICs' counters at the end less those at the beginning.
   static func shares(before: [NICDescription], after: [NICDescription]) -> [NICShare] {
     let base = Dictionary(before.map { ($0.name, $0.transferredBytes) }) { first, _ in first }
@@ -57,7 +68,7 @@ struct BenchResult {
       \(parameters.threads) thread(s) x \(parameters.batchSize) x \(byteText(parameters.blockSize))
       """
     var lines = ["\(operation) to \(segment), \(shape)"]
-    if let provider { lines.append(line("provider", library.map { "\(provider) (\($0))" } ?? provider)) }
+    if let provider { lines.append(line("provider", library.map { "\(provider), \($0)" } ?? provider)) }
     lines.append(line("warm-up", "\(warmupMilliseconds.fixed(2)) ms"))
     lines.append(line("throughput", rate))
     lines.append(line("batches", "\(batches) in \(seconds.fixed(2)) s"))
@@ -69,8 +80,7 @@ struct BenchResult {
     if let processorSecondsPerGB {
       lines.append(line("processor time", "\(processorSecondsPerGB.fixed(3)) s per GB, this process"))
     }
-    let shares = percentages.map { "\($0.name) \($0.percent.fixed(1)) %" }.joined(separator: ", ")
-    if !shares.isEmpty { lines.append(line("share per NIC", shares)) }
+    if !shares.isEmpty { lines.append(line("share per NIC", shareText)) }
     lines.append(line("failures", "0"))
     if let verifiedBytes { lines.append(line("verified", "\(verifiedBytes) bytes, every one as expected")) }
     return lines.joined(separator: "\n")

@@ -16,7 +16,7 @@ struct DemoReport {
       "",
       "  initiator   \(exchange.names.initiator)  process \(getpid())",
       "  target      \(exchange.names.target)  process \(targetProcess)",
-      "  provider    \(provider)\(exchange.library.map { "  (\($0))" } ?? "")",
+      "  provider    \(provider)\(exchange.library.map { ", \($0)" } ?? "")",
       "  NICs        \(nics.count): \(nicText)",
       "  connect     \(durationText(nanoseconds: exchange.warmupNanoseconds))",
       "  batches     \(plan.batchSize) x \(byteText(plan.blockSize)), one at a time, one thread",
