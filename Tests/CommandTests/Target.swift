@@ -36,7 +36,7 @@ final class Target {
   }
 
   /// Ends it and returns its wait status; nil if it had to be killed.
-  func stop() throws -> Int32? {
+  func stop() -> Int32? {
     while let line = child.nextLine(deadline: monotonicNanoseconds() + 1_000_000) { log.append(line) }
     return child.stop(deadline: monotonicNanoseconds() + 20_000_000_000)
   }
@@ -45,7 +45,7 @@ final class Target {
   func kill() { Glibc.kill(pid_t(child.processNumber), SIGKILL) }
 
   /// Waits for it to end by itself and returns its wait status; nil if it does not within `seconds`.
-  func end(seconds: UInt64) throws -> Int32? {
+  func end(seconds: UInt64) -> Int32? {
     let deadline = monotonicNanoseconds() + seconds * 1_000_000_000
     while let line = child.nextLine(deadline: deadline) { log.append(line) }
     return monotonicNanoseconds() < deadline ? child.stop(deadline: deadline) : nil

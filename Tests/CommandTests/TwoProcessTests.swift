@@ -48,7 +48,7 @@ struct TwoProcessTests {
     #expect(outcome.error.firstMatch(of: line) != nil, "\(outcome.error)")
     #expect(outcome.error.contains("Worker 1 stopped!"))
     #expect(outcome.output.contains("2097152 bytes, every one as expected"), "\(outcome.output)")
-    #expect(try target.stop() == 0, "\(target.log)")
+    #expect(target.stop() == 0, "\(target.log)")
     #expect(target.log.count { $0.contains("Transfer Engine RPC using P2P handshake, listening on ") } == 1)
     #expect(target.log.contains { $0.contains("DRAM is used, numa node num: ") })
   }
@@ -68,7 +68,7 @@ struct TwoProcessTests {
     #expect(outcome.error.contains("Detect data integrity problem"), "\(outcome.error)")
     #expect(!outcome.output.contains("as expected"))
     // A signal ends a run early, in order, and with its result.
-    #expect(try intruder.stop() == 0, "\(intruder.log)")
+    #expect(intruder.stop() == 0, "\(intruder.log)")
   }
 
   @Test("A target that dies in the middle is an error, not a wait without end")
@@ -78,7 +78,7 @@ struct TwoProcessTests {
       "--block_size=65536", "--buffer_size=1048576",
     ]
     let target = try Target(["bench", "--mode=target"] + shape, [:])
-    let arguments = ["bench", "--segment_id=\(target.name)", "--operation=write", "--duration=50", "--timeout=10"]
+    let arguments = ["bench", "--segment_id=\(target.name)", "--operation=write", "--duration=50", "--timeout=5"]
     let initiator = try Target(arguments + shape, [:], marker: "warm-up of ")
     target.kill()
     let status = try #require(initiator.end(seconds: 45), "\(initiator.log)")
