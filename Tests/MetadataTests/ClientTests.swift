@@ -88,6 +88,7 @@ struct ClientTests {
     #expect(code { try client.probe("[::1]:1") } == .nameNotResolved)
     #expect(code { try client.probe("") } == .nameNotResolved)
     #expect(code { try client.probe("a\0b:1") } == .nameNotResolved)
+    #expect(code { try client.probe("127.0.0.1\0b:1") } == .nameNotResolved)
     #expect(MetadataError.Code.nameNotResolved.number == -101)
   }
 

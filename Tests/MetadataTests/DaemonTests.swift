@@ -94,7 +94,23 @@ struct DaemonTests {
     let idle = try (0..<12).map { _ in try RawSocket(port: fixture.daemon.port) }
     for _ in 0..<5 { try fixture.client.probe(fixture.server) }
     #expect(idle.first?.readToEnd() == [])
-    #expect(fixture.lines.contains("oldest idle one"))
+    #expect(fixture.lines.contains("the oldest is closed"))
+  }
+
+  @Test("clients that keep their answered connections open give way too")
+  func lingering() throws {
+    let fixture = try Fixture {
+      $0.maximumConnections = 4
+      $0.requestTimeout = .seconds(60)
+    }
+    let lingering = try (0..<12).map { _ in
+      let socket = try RawSocket(port: fixture.daemon.port)
+      socket.send(frame(.probe, "{}"))
+      #expect(socket.readFrame()?.type == .probe)
+      return socket
+    }
+    for _ in 0..<5 { try fixture.client.probe(fixture.server) }
+    #expect(lingering.first?.readToEnd() == [])
   }
 
   @Test("a flood of bad requests does not flood the log")
