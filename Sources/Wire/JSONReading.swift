@@ -67,10 +67,11 @@ extension KeyedDecodingContainer {
   /// A list of unsigned numbers as existing peers read one: missing, null and scalars are empty.
   func tolerantNumbers(_ key: Key) throws -> [UInt32] {
     guard contains(key), try !decodeNil(forKey: key) else { return [] }
-    if let numbers = try? decode([UInt32].self, forKey: key) { return numbers }
-    let isArray = (try? nestedUnkeyedContainer(forKey: key)) != nil
+    let list = try? nestedUnkeyedContainer(forKey: key)
+    // A long list takes long to read, and this runs on event loops; no NIC has that many queue pairs to a peer.
+    if let count = list?.count, count <= 4096, let numbers = try? decode([UInt32].self, forKey: key) { return numbers }
     let isObject = (try? nestedContainer(keyedBy: AnyKey.self, forKey: key)) != nil
-    if isArray || isObject { throw wrongType(key, "a list of unsigned 32-bit numbers") }
+    if list != nil || isObject { throw wrongType(key, "a list of at most 4096 unsigned 32-bit numbers") }
     return []
   }
 
