@@ -4,7 +4,7 @@ internal import Synchronization
 internal import Topology
 
 /// The NICs of this host that libfabric drives, opened: one endpoint each, shared by all peers.
-struct EFATransport: Sendable {
+final class EFATransport: Sendable {
   let library: FabricLibrary
   let progress: Progress
   let topology: Topology
@@ -15,6 +15,17 @@ struct EFATransport: Sendable {
 
   /// Whether the provider addresses peers' memory by virtual address; the same for all NICs of a provider.
   let usesVirtualAddresses: Bool
+
+  private init(
+    library: FabricLibrary, progress: Progress, topology: Topology, devices: [NetworkDevice],
+    usesVirtualAddresses: Bool
+  ) {
+    self.library = library
+    self.progress = progress
+    self.topology = topology
+    self.devices = devices
+    self.usesVirtualAddresses = usesVirtualAddresses
+  }
 
   /// Finds the NICs and opens those that the filters leave.
   ///

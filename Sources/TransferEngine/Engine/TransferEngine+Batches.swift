@@ -188,9 +188,9 @@ extension TransferEngine {
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
+        let plan = Plan(local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses)
         let isComplete = try submission.plan(
-          run, from: start, peer: current.peer, snapshot: current.snapshot,
-          usesVirtualAddresses: fabric.usesVirtualAddresses, turn: turn &+ UInt64(start))
+          run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
         if !isComplete, let missing = submission.missing {
           submission.undo()
           return .missing(segment, missing)
