@@ -30,8 +30,6 @@ final class LocalRegistry: Sendable {
 
   /// A withdrawal waits this long for transfers that use the buffer, in nanoseconds.
   private static let withdrawalPatience: UInt64 = 30_000_000_000
-  /// Buffers from this size on are touched and registered by several threads, in bytes; upstream's number.
-  private static let largeBuffer = 4 << 30
 
   private let state = Mutex(State())
   private let progress: Progress
@@ -164,10 +162,11 @@ final class LocalRegistry: Sendable {
     } catch {
       throw TransferError(.context, "\(error)")
     }
-    let isLarge = buffer.length >= Self.largeBuffer && place.hasPrefix("cpu")
+    let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    let isLarge = Prefault.isWorthwhile(location: place, length: buffer.length, processors: processors)
     if isLarge {
-      let threads = Prefault.threadCount(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-      if threads >= 4 { _ = Prefault.touch(address: address, length: buffer.length, pageSize: pageSize, threads: threads) }
+      let threads = Prefault.threadCount(processors: processors)
+      _ = Prefault.touch(address: address, length: buffer.length, pageSize: pageSize, threads: threads)
     }
     var chunks: [Region.Chunk] = []
     do {
@@ -211,7 +210,8 @@ final class LocalRegistry: Sendable {
       for other in rails {
         _ = try? other.exclusively { () throws(FabricError) in keys[other.index]?.close() }
       }
-      throw FabricError(call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
+      throw FabricError(
+        call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
     }
     return keys
   }
