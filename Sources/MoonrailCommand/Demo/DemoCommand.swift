@@ -42,6 +42,9 @@ struct DemoCommand: ParsableCommand {
   private func execute() throws(CommandFailure) {
     let plan = try plan()
     let signals = StopSignals()
+    Output.error(
+      "Starting a target and an initiator on provider \(provider), to move \((Double(plan.bytes) / 1e9).fixed(1)) GB "
+        + "each way.")
     let target = try DemoTarget(provider: provider, bufferSize: plan.bufferSize, seconds: timeout)
     do throws(CommandFailure) {
       let exchange = try DemoExchange(plan: plan, provider: provider, target: target.name, timeout: .seconds(timeout))

@@ -33,7 +33,8 @@ final class DemoExchange {
     self.plan = plan
     self.timeout = timeout
     let session = try EngineSession(
-      Configuration(localServerName: "127.0.0.1", provider: provider), nodes: [0], bufferSize: plan.bufferSize)
+      Configuration(localServerName: "127.0.0.1", provider: provider), nodes: [0], bufferSize: plan.bufferSize,
+      logger: CommandLog.quietLogger("moonrail"))
     self.session = session
     source = session.buffers[0]
     destination = try session.makeBuffer(length: plan.bufferSize)

@@ -21,6 +21,12 @@ struct CommandLog: LogHandler {
     Logger(label: label) { CommandLog(logLevel: currentLevel(), label: $0, omitted: prefix) }
   }
 
+  /// A logger that tells of what is wrong only, unless `MC_LOG_LEVEL` says otherwise.
+  static func quietLogger(_ label: String) -> Logger {
+    let name = ProcessEnvironment.current["MC_LOG_LEVEL"]
+    return Logger(label: label) { CommandLog(logLevel: name == nil ? .warning : level(named: name), label: $0) }
+  }
+
   private static func currentLevel() -> Logger.Level { level(named: ProcessEnvironment.current["MC_LOG_LEVEL"]) }
 
   /// Upstream's names, `INFO` for all else.

@@ -2,7 +2,7 @@ internal import Glibc
 
 /// SIGINT and SIGTERM as something to wait for. The second one ends the process there and then.
 struct StopSignals {
-  /// Readable from the first signal on; -1 where the kernel had none to give.
+  /// The end of a pipe that can be read from the first signal on; -1 where there was no pipe to be had.
   private let event: Int32
 
   /// Blocks the signals in this thread and in those it starts: to be called before any engine is.
@@ -11,20 +11,27 @@ struct StopSignals {
     sigemptyset(&set)
     sigaddset(&set, SIGINT)
     sigaddset(&set, SIGTERM)
-    let event = eventfd(0, Int32(EFD_CLOEXEC.rawValue))
-    self.event = event
-    guard event >= 0, pthread_sigmask(SIG_BLOCK, &set, nil) == 0 else { return }
-    let watched = set
-    let watcher = try? WorkerThread { Self.watch(watched, event) }
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else {
+      event = -1
+      return
+    }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    event = ends[0]
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+    let (watched, end) = (set, ends[1])
+    let watcher = try? WorkerThread { Self.watch(watched, end) }
     // Without somebody to take them, signals do what they do by default.
     if watcher == nil { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
   }
 
-  private static func watch(_ set: sigset_t, _ event: Int32) {
+  private static func watch(_ set: sigset_t, _ end: Int32) {
     var set = set
     var signal: Int32 = 0
     guard sigwait(&set, &signal) == 0 else { return }
-    eventfd_write(event, 1)
+    // Nobody reads it: waiting ends at once from now on.
+    var byte: UInt8 = 1
+    write(end, &byte, 1)
     if sigwait(&set, &signal) == 0 { _exit(128 + signal) }
   }
 
