@@ -42,17 +42,14 @@ extension TransferEngine {
     }
     try batches.with(id) { batch throws(TransferError) in
       try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
-        if let notification {
-          let target = first.target == .local ? name : try segments.segment(first.target).name
-          notifications.add(notification, to: target, after: id)
-          batch.pointee.hasNotification.store(1, ordering: .relaxed)
-        }
-        do throws(TransferError) {
-          try submit(requests, to: batch, fabric: fabric, registry: registry)
-        } catch {
-          if notification != nil { notifications.discard(id) }
-          throw error
-        }
+        guard let notification else { return try submit(requests, to: batch, fabric: fabric, registry: registry) }
+        let target = first.target == .local ? name : try segments.segment(first.target).name
+        try submit(requests, to: batch, fabric: fabric, registry: registry)
+        // Only now: before, the batch is complete as far as it was submitted, and whoever asks for its status would
+        // send this. Whoever has seen its end since has sent nothing, so that is made up for.
+        notifications.add(notification, to: target, after: id)
+        batch.pointee.hasNotification.store(1, ordering: .releasing)
+        _ = finalStatus(batch, id)
       }
     }
   }
