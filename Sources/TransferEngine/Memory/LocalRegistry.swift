@@ -15,7 +15,20 @@ final class LocalRegistry: Sendable {
     var reserved: [Range<UInt>] = []
     /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
     var snapshot: LocalSnapshot?
+    /// Earlier ones that a submission may still be planning with. Weak, so that they go with the last of those.
+    var retired: [WeakSnapshot] = []
     var nextKey: UInt64 = 1
+
+    /// The regions have changed: planning has to begin anew.
+    mutating func retireSnapshot() {
+      retired.removeAll { $0.value == nil }
+      if let snapshot { retired.append(WeakSnapshot(value: snapshot)) }
+      snapshot = nil
+    }
+  }
+
+  private struct WeakSnapshot: Sendable {
+    weak let value: LocalSnapshot?
   }
 
   /// The limits that the settings put on registration.
@@ -91,7 +104,7 @@ final class LocalRegistry: Sendable {
         let index = state.regions.partitioningIndex { $0.start > region.start }
         state.regions.insert(region, at: index)
       }
-      state.snapshot = nil
+      state.retireSnapshot()
     }
     release(buffers)
   }
@@ -244,22 +257,21 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, LocalSnapshot?)? in
+    let taken = state.withLock { state -> (Region, [WeakSnapshot])? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
-      defer { state.snapshot = nil }
-      return (region, state.snapshot)
+      state.retireSnapshot()
+      return (region, state.retired)
     }
-    guard let (region, seen) = taken else {
+    guard let (region, snapshots) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
-    var snapshot = seen
     let deadline = Clock.now + Self.withdrawalPatience
-    // Whoever plans with the old snapshot may still submit; after that, the count says what is in use.
-    while (snapshot != nil && !isKnownUniquelyReferenced(&snapshot))
+    // Whoever plans with an old snapshot may still submit; after that, the count says what is in use.
+    while snapshots.contains(where: { $0.value != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
       _ = progress.drive(now: Clock.now)
@@ -280,7 +292,7 @@ final class LocalRegistry: Sendable {
     state.withLock { state in
       let index = state.regions.partitioningIndex { $0.start > region.start }
       state.regions.insert(region, at: index)
-      state.snapshot = nil
+      state.retireSnapshot()
     }
     release([BufferEntry(region)])
   }

@@ -94,8 +94,9 @@ final class Rail: @unchecked Sendable {
     repeat {
       guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
       guard !isClosed.load(ordering: .relaxed) else {
+        progress += settleLate()
         release()
-        return Pass(hadBaton: false, progress: progress)
+        continue
       }
       progress += pass(now: now)
       release()
@@ -180,6 +181,28 @@ final class Rail: @unchecked Sendable {
     } catch {
       logger.error("\(device) could not be closed: \(error)")
     }
+  }
+
+  /// Settles what was pushed after ``close()``, when ``state`` is gone. Returns how many requests.
+  private func settleLate() -> Int {
+    var count = 0
+    var cursor = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring))
+    while let request = cursor {
+      cursor = request.pointee.next
+      let (batch, task) = (request.pointee.batch, Int(request.pointee.task))
+      let failed = TransferStatus.State.failed.rawValue
+      request.pointee.use.pointee.count.subtract(1, ordering: .releasing)
+      batch.pointee.worst.max(failed, ordering: .relaxed)
+      if let tasks = batch.pointee.tasks {
+        (tasks + task).pointee.worst.max(failed, ordering: .relaxed)
+        (tasks + task).pointee.remaining.subtract(1, ordering: .releasing)
+      }
+      // After the last one the batch may be gone, and the request with it.
+      batch.settle(1)
+      count += 1
+    }
+    outstanding.subtract(count, ordering: .releasing)
+    return count
   }
 
   private func settleSubmissions() {
