@@ -70,7 +70,7 @@ class Matrix:
     def transfer(self, initiator, target, opcode, size, batch, fitting, seed):
         source, sink = (initiator, target) if opcode == "write" else (target, initiator)
         span = size * fitting
-        for command, peer in ((f"fill {seed} 0 {span}", source), (f"fill {seed + 1000} 0 {span}", sink)):
+        for command, peer in ((f"fill {seed} 0 {span} 0", source), (f"fill {seed + 1000} 0 {span} 0", sink)):
             reply = peer.ask(command)
             if reply != "ok":
                 return f"FAILED: {command}: {reply}"
@@ -81,7 +81,7 @@ class Matrix:
             if reply != f"completed {size * count}":
                 return f"FAILED: {reply}"
             left -= count
-        reply = sink.ask(f"check {seed} 0 {span}")
+        reply = sink.ask(f"check {seed} 0 {span} 0")
         return "ok" if reply == "ok" else f"FAILED: bytes differ: {reply}"
 
     def control(self, setting, initiator, target, warmup):
@@ -93,7 +93,7 @@ class Matrix:
             self.attempt(setting, "warm-up", lambda: expect(initiator.ask(f"warmup {target.name}"), "ok"))
 
         def notification():
-            reply = initiator.ask(f"notify {target.name} {target.address} agent hello-{initiator.label}")
+            reply = initiator.ask(f"write-notify {target.name} {target.address} agent hello-{initiator.label}")
             if reply != "ok":
                 return f"FAILED: {reply}"
             for _ in range(100):

@@ -42,11 +42,18 @@ class Peer:
             raise ValueError("outside of the buffer")
         return self.bytes[offset : offset + length]
 
-    def fill(self, seed, offset, length):
+    def fill(self, seed, offset, length, place):
+        self.whole(place)
         self.view(offset, length)[:] = pattern(int(seed), int(length))
         return "ok"
 
-    def check(self, seed, offset, length):
+    @staticmethod
+    def whole(place):
+        if int(place) != 0:
+            raise ValueError("only patterns from their beginning")
+
+    def check(self, seed, offset, length, place):
+        self.whole(place)
         index = first_mismatch(self.view(offset, length), int(seed))
         return "ok" if index is None else f"mismatch {index}"
 
@@ -74,7 +81,7 @@ class Peer:
             return self.fill(*words)
         if verb == "check":
             return self.check(*words)
-        if verb == "notify":
+        if verb == "write-notify":
             return self.notify(*words)
         if verb == "probe":
             code = self.engine.send_probe(words[0])

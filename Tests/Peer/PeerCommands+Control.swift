@@ -10,10 +10,8 @@ extension PeerCommands {
     case "warmup":
       try engine.warmup(segment: try one(words))
       return "ok"
-    case "notify":
+    case "write-notify":
       return try notify(words)
-    case "notifications":
-      return "ok " + engine.takeNotifications().map { "\($0.name)=\($0.message)" }.joined(separator: ",")
     default:
       return nil
     }

@@ -36,7 +36,8 @@ struct PeerCommands {
     case "notifications":
       return "ok " + engine.takeNotifications().map { "\($0.name)=\($0.message)" }.joined(separator: ",")
     default:
-      throw PeerError("unknown command \(verb)")
+      guard let answer = try control(verb, words) else { throw PeerError("unknown command \(verb)") }
+      return answer
     }
   }
 
