@@ -1,5 +1,6 @@
 import CFabric
 import Fabric
+import Logging
 import Memory
 import SimulatedFabric
 import Synchronization
@@ -43,7 +44,8 @@ final class Net: Sendable {
     try TransferEngine(
       Configuration(
         localServerName: "127.0.0.1", provider: fabric.options.providerName, environment: environment),
-      library: FabricLibrary(supplied: fabric.functions, name: "simulated"))
+      library: FabricLibrary(supplied: fabric.functions, name: "simulated"),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
   /// Shuts all engines down and lets go of them.
@@ -56,7 +58,8 @@ final class Net: Sendable {
   }
 }
 
-/// Memory of a host, with contents that depend on a seed.
+/// Memory of a host, with contents that depend on a seed. Kept for ever: after a test that fails, the fabric may still
+/// have operations on it.
 final class Bytes: Sendable {
   let buffer: HostBuffer
   var start: UnsafeMutableRawPointer { buffer.baseAddress }
@@ -64,6 +67,7 @@ final class Bytes: Sendable {
 
   init(_ count: Int, seed: UInt8? = nil) throws {
     buffer = try HostBuffer(length: count)
+    _ = Unmanaged.passRetained(self)
     if let seed { fill(seed) }
   }
 

@@ -145,7 +145,8 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     var layout = Layout(
       peerNICs: ["sim1", "sim0"], local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
     let requests: [(local: UInt, remote: UInt64, length: Int)] = Array(repeating: (0x1000, 0x9000, 1), count: 4)
-    #expect(try layout.make(requests).slices.map { [$0.slice.rail, $0.slice.nic] } == [[0, 1], [1, 0], [0, 1], [1, 0]])
+    #expect(
+      try layout.make(requests).slices.map { [$0.slice.rail, $0.slice.nic] } == [[0, 1], [1, 0], [0, 1], [1, 0]])
     layout.peerNICs = ["other0", "other1", "other2"]
     #expect(try layout.make(requests).slices.prefix(2).map { [$0.slice.rail, $0.slice.nic] } == [[0, 0], [1, 1]])
     layout.peerNICs = ["other0"]
@@ -242,7 +243,8 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
       for slice in slices {
         let here = layout.local[slice.chunk]
         let there = try #require(layout.remote.first { $0.start <= remote && remote < $0.start + $0.length })
-        #expect(slice.local == local && local >= here.start && local + UInt(slice.length) <= here.start + UInt(here.length))
+        #expect(slice.local == local && local >= here.start)
+        #expect(local + UInt(slice.length) <= here.start + UInt(here.length))
         #expect(slice.remote == (layout.usesVirtualAddresses ? remote : remote - there.start))
         #expect(remote + UInt64(slice.length) <= there.start + there.length)
         #expect(slice.key != 0 && slice.key == there.keys?[slice.nic])
