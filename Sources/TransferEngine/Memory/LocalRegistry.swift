@@ -15,7 +15,20 @@ final class LocalRegistry: Sendable {
     var reserved: [Range<UInt>] = []
     /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
     var snapshot: LocalSnapshot?
+    /// Earlier ones that somebody may still be planning with.
+    var outdated: [Outdated] = []
     var nextKey: UInt64 = 1
+
+    /// The regions have changed.
+    mutating func invalidate() {
+      outdated.removeAll { $0.snapshot == nil }
+      if let snapshot { outdated.append(Outdated(snapshot: snapshot)) }
+      snapshot = nil
+    }
+  }
+
+  private struct Outdated {
+    weak var snapshot: LocalSnapshot?
   }
 
   /// The limits that the settings put on registration.
@@ -93,7 +106,7 @@ final class LocalRegistry: Sendable {
         let index = state.regions.partitioningIndex { $0.start > region.start }
         state.regions.insert(region, at: index)
       }
-      state.snapshot = nil
+      state.invalidate()
     }
     release(buffers)
   }
@@ -244,22 +257,21 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, LocalSnapshot?)? in
+    let taken = state.withLock { state -> (Region, [Outdated])? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
-      defer { state.snapshot = nil }
-      return (region, state.snapshot)
+      state.invalidate()
+      return (region, state.outdated)
     }
-    guard let (region, seen) = taken else {
+    guard let (region, outdated) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
-    var snapshot = seen
     let deadline = Clock.now + Self.withdrawalPatience
-    // Whoever plans with the old snapshot may still submit; after that, the count says what is in use.
-    while (snapshot != nil && !isKnownUniquelyReferenced(&snapshot))
+    // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
+    while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
       _ = progress.drive(now: Clock.now)
@@ -280,7 +292,7 @@ final class LocalRegistry: Sendable {
     state.withLock { state in
       let index = state.regions.partitioningIndex { $0.start > region.start }
       state.regions.insert(region, at: index)
-      state.snapshot = nil
+      state.invalidate()
     }
     release([BufferEntry(region)])
   }
