@@ -58,7 +58,8 @@ let package = Package(
       name: "TestPeer", dependencies: ["TransferEngine", "Memory", logging], path: "Tests/Peer", swiftSettings: settings),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
-    .testTarget(name: "FabricTests", dependencies: ["Fabric", "SimulatedFabric"], swiftSettings: settings),
+    .testTarget(
+      name: "FabricTests", dependencies: ["Fabric", "CFabric", "SimulatedFabric"], swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
     .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
@@ -67,6 +68,12 @@ let package = Package(
     .testTarget(
       name: "TransferEngineTests",
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", logging],
+      swiftSettings: settings),
+    .testTarget(
+      name: "EngineFaultTests",
+      dependencies: [
+        "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore, logging,
+      ],
       swiftSettings: settings),
     .testTarget(
       name: "CommandTests",

@@ -111,13 +111,12 @@ extension TransferEngine {
       switch outcome {
       case .submitted:
         return
-      case .missing(let segment, let pair):
+      case .missing(let segment, let current, let pair):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
           throw TransferError(
             .endpoint, "The links to \(segment.name) break as soon as they are made. Check the peer's log.")
         }
-        let current = segment.current
         guard case .efa = current.snapshot.descriptor.transport else {
           throw TransferError(
             .transportNotSupported,
@@ -141,7 +140,8 @@ extension TransferEngine {
 
   private enum SubmissionOutcome {
     case submitted
-    case missing(Segment, Peer.Pair)
+    /// The peer is the one that was planned for: by now the segment may have another, with other NICs.
+    case missing(Segment, Segment.Current, Peer.Pair)
   }
 
   private func attempt(
@@ -199,7 +199,7 @@ extension TransferEngine {
           run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
         if !isComplete, let missing = submission.missing {
           submission.undo()
-          return .missing(segment, missing)
+          return .missing(segment, current, missing)
         }
         start = end
       }
@@ -209,9 +209,12 @@ extension TransferEngine {
     }
     submission.handOver(requestCount: requests.count)
     _ = fabric.progress.drive(now: now)
-    for index in copies {
-      guard let task = submission.task(index) else { continue }
-      LocalCopy.run(requests[index], task: task, batch: batch)
+    // The snapshot keeps the memory registered until it has been copied.
+    withExtendedLifetime(local) {
+      for index in copies {
+        guard let task = submission.task(index) else { continue }
+        LocalCopy.run(requests[index], task: task, batch: batch)
+      }
     }
     return .submitted
   }
@@ -299,13 +302,20 @@ extension TransferEngine {
   ///
   /// - Throws: ``TransferError``: `busy` while it is not, `invalidArgument` for a batch that is none of this engine's.
   public func freeBatch(_ batch: BatchID) throws(TransferError) {
-    let hadNotification = try batches.with(batch) { pointer throws(TransferError) in
-      pointer.pointee.outstanding.load(ordering: .acquiring) == 0
-        && pointer.pointee.hasNotification.exchange(0, ordering: .acquiring) != 0
+    try batches.with(batch) { pointer throws(TransferError) in
+      // Whoever has settled the last task is about to take it off the batch's count: that caller of ours who has seen
+      // every task done need not hear that the batch is busy. Bounded, since it may be this thread, in a handler.
+      let deadline = Clock.now + Self.settlingTime
+      while pointer.pointee.outstanding.load(ordering: .acquiring) > 0, pointer.hasSettledTasks, Clock.now < deadline {
+        Thread.yield()
+      }
+      _ = finalStatus(pointer, batch)
     }
     try batches.free(batch)
-    if hadNotification { notifications.discard(batch) }
   }
+
+  /// Between the end of a batch's last task and that of the batch, in nanoseconds, at most.
+  private static let settlingTime: UInt64 = 100_000_000
 
   private func finalStatus(_ batch: BatchPointer, _ id: BatchID) -> TransferStatus {
     let status = batch.status

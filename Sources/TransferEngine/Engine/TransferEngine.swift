@@ -131,7 +131,7 @@ public final class TransferEngine: Sendable {
       // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
       for rail in fabric.rails { rail.close() }
       gate.drain(nanoseconds: 2_000_000_000)
-      for rail in fabric.rails { _ = rail.drive(now: Clock.now) }
+      for rail in fabric.rails { rail.close() }
       segments.removeAll()
       registry?.unregisterAll()
     }

@@ -15,20 +15,20 @@ final class LocalRegistry: Sendable {
     var reserved: [Range<UInt>] = []
     /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
     var snapshot: LocalSnapshot?
-    /// Earlier ones that a submission may still be planning with. Weak, so that they go with the last of those.
-    var retired: [WeakSnapshot] = []
+    /// Earlier ones that somebody may still be planning with.
+    var outdated: [Outdated] = []
     var nextKey: UInt64 = 1
 
-    /// The regions have changed: planning has to begin anew.
-    mutating func retireSnapshot() {
-      retired.removeAll { $0.value == nil }
-      if let snapshot { retired.append(WeakSnapshot(value: snapshot)) }
+    /// The regions have changed.
+    mutating func invalidate() {
+      outdated.removeAll { $0.snapshot == nil }
+      if let snapshot { outdated.append(Outdated(snapshot: snapshot)) }
       snapshot = nil
     }
   }
 
-  private struct WeakSnapshot: Sendable {
-    weak let value: LocalSnapshot?
+  private struct Outdated {
+    weak var snapshot: LocalSnapshot?
   }
 
   /// The limits that the settings put on registration.
@@ -104,7 +104,7 @@ final class LocalRegistry: Sendable {
         let index = state.regions.partitioningIndex { $0.start > region.start }
         state.regions.insert(region, at: index)
       }
-      state.retireSnapshot()
+      state.invalidate()
     }
     release(buffers)
   }
@@ -257,21 +257,21 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, [WeakSnapshot])? in
+    let taken = state.withLock { state -> (Region, [Outdated])? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
-      state.retireSnapshot()
-      return (region, state.retired)
+      state.invalidate()
+      return (region, state.outdated)
     }
-    guard let (region, snapshots) = taken else {
+    guard let (region, outdated) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
     let deadline = Clock.now + Self.withdrawalPatience
-    // Whoever plans with an old snapshot may still submit; after that, the count says what is in use.
-    while snapshots.contains(where: { $0.value != nil })
+    // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
+    while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
       _ = progress.drive(now: Clock.now)
@@ -292,7 +292,7 @@ final class LocalRegistry: Sendable {
     state.withLock { state in
       let index = state.regions.partitioningIndex { $0.start > region.start }
       state.regions.insert(region, at: index)
-      state.retireSnapshot()
+      state.invalidate()
     }
     release([BufferEntry(region)])
   }

@@ -7,6 +7,8 @@ internal import Synchronization
 struct PeerLink: ~Copyable {
   /// The entry in the rail's address vector.
   let address: fi_addr_t
+  /// The address itself.
+  let bytes: [UInt8]
   /// Posted and not completed.
   var inFlight = 0
   /// The queue of requests that wait for credits, in order of submission.
@@ -21,7 +23,10 @@ struct PeerLink: ~Copyable {
   /// Set when an operation failed: the next submission connects anew.
   let isBroken = Atomic<Bool>(false)
 
-  init(address: fi_addr_t) { self.address = address }
+  init(address: fi_addr_t, bytes: [UInt8]) {
+    self.address = address
+    self.bytes = bytes
+  }
 
   var isIdle: Bool { inFlight == 0 && head == nil }
 }

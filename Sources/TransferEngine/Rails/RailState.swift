@@ -19,6 +19,11 @@ struct RailState: ~Copyable {
   private var firstReady: PeerLinkPointer?
   private var lastReady: PeerLinkPointer?
   private var readyLinks = 0
+  /// The entries of the address vector, and how many links share each: some providers know an address only once, so
+  /// that the link which takes the place of a broken one gets the same entry.
+  private var entriesByAddress: [[UInt8]: (handle: fi_addr_t, links: Int)] = [:]
+  /// Set once the endpoint is about to be closed.
+  private var isClosing = false
   /// When deadlines were looked at last, in nanoseconds.
   private var lastSweep: UInt64 = 0
   /// What was read from the completion queue.
@@ -117,10 +122,7 @@ struct RailState: ~Copyable {
   private mutating func post(from link: PeerLinkPointer) -> Int {
     var posted = 0
     while posted < Self.quantum, inFlight < credits, let request = link.pointee.head {
-      // A link may take up to eight times what it leaves free: alone it gets eight ninths of the credits, and however
-      // many dead peers hold their share, there is always one left for the next (dynamic thresholds; Choudhury and
-      // Hahne, 1998).
-      guard link.pointee.inFlight < 8 * (credits - inFlight) else { break }
+      guard mayPost(link) else { break }
       let result = call(request, link)
       if result == 0 {
         dequeue(link)
@@ -139,6 +141,15 @@ struct RailState: ~Copyable {
     }
     if inFlight > maximumInFlight { maximumInFlight = inFlight }
     return posted
+  }
+
+  /// A link may take up to eight times what it leaves free (dynamic thresholds; Choudhury and Hahne, 1998). Dead peers
+  /// never give back what they hold, so that alone would leave the fourth or fifth of them nothing: the last sixteenth
+  /// is for links that have nothing in flight, one credit each.
+  @inline(__always)
+  private func mayPost(_ link: PeerLinkPointer) -> Bool {
+    let spare = credits - inFlight - max(1, credits / 16)
+    return link.pointee.inFlight == 0 || link.pointee.inFlight < 8 * spare
   }
 
   @inline(__always)
@@ -293,40 +304,77 @@ struct RailState: ~Copyable {
     return expired
   }
 
-  /// Settles everything as failed: the rail is being closed.
-  mutating func failEverything() {
+  /// Takes all requests out, as a chain: the rail is being closed. Those in flight are the provider's until the endpoint
+  /// is closed, so nobody may hear of their end before that.
+  mutating func takeEverything() -> WorkRequestPointer? {
+    isClosing = true
+    var chain: WorkRequestPointer?
     while let link = firstReady {
       while let request = link.pointee.head {
         dequeue(link)
-        settle(request, as: .failed)
+        request.pointee.next = chain
+        chain = request
       }
       removeFirstReady()
     }
     while let request = oldest {
       remove(request)
-      if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
+      request.pointee.next = chain
+      chain = request
     }
-    flushTally()
+    return chain
+  }
+
+  /// Settles a chain of requests that no provider has, as failed. Returns how many, those apart that were settled by
+  /// their deadline.
+  static func fail(chain: WorkRequestPointer?) -> Int {
+    var settled = 0
+    var cursor = chain
+    while let request = cursor {
+      cursor = request.pointee.next
+      let batch = request.pointee.batch
+      request.pointee.use.pointee.count.subtract(1, ordering: .releasing)
+      guard !request.pointee.isAbandoned else {
+        batch.pointee.abandoned.subtract(1, ordering: .releasing)
+        continue
+      }
+      settled += 1
+      let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
+      task.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
+      batch.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
+      task.pointee.remaining.subtract(1, ordering: .releasing)
+      // After the last of them the batch may be gone.
+      batch.settle(1)
+    }
+    return settled
   }
 
   // MARK: Links
 
   /// Adds a peer's NIC.
-  func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
-    let handle = try endpoint.peers.insert(address)
+  mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+    var entry = entriesByAddress[address] ?? (handle: cfabric_addr_unspec, links: 0)
+    if entry.links == 0 { entry.handle = try endpoint.peers.insert(address) }
+    entry.links += 1
+    entriesByAddress[address] = entry
     let link = PeerLinkPointer.allocate(capacity: 1)
-    link.initialize(to: PeerLink(address: handle))
+    link.initialize(to: PeerLink(address: entry.handle, bytes: address))
     return link
   }
 
   /// Takes a link that nobody plans for any more out of use, now or with its last request.
-  func retire(_ link: PeerLinkPointer) {
+  mutating func retire(_ link: PeerLinkPointer) {
     link.pointee.isRetired = true
     if link.pointee.isIdle, !link.pointee.isReady { free(link) }
   }
 
-  private func free(_ link: PeerLinkPointer) {
-    endpoint.peers.remove(link.pointee.address)
+  private mutating func free(_ link: PeerLinkPointer) {
+    let bytes = link.pointee.bytes
+    if let entry = entriesByAddress[bytes] {
+      entriesByAddress[bytes] = entry.links > 1 ? (entry.handle, entry.links - 1) : nil
+      // While the endpoint is being closed the provider still has operations to the address.
+      if entry.links == 1, !isClosing { endpoint.peers.remove(entry.handle) }
+    }
     link.deinitialize(count: 1)
     link.deallocate()
   }
