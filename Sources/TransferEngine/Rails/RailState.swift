@@ -23,6 +23,10 @@ struct RailState: ~Copyable {
   private var lastSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
+  /// Addresses that stay in the vector once they are in it; nil where they are taken out with their link. The shm
+  /// provider does not tell the far side, which goes on using its place in our table: its next request would find
+  /// nothing there and end this process.
+  private var kept: [[UInt8]: fi_addr_t]?
   /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
   private var tally = Tally()
   /// Texts of failures to log when the baton is free.
@@ -41,8 +45,9 @@ struct RailState: ~Copyable {
   /// Deadlines are looked at this often, in nanoseconds.
   private static let sweepInterval: UInt64 = 1_000_000
 
-  init(endpoint: consuming Endpoint, credits: Int) {
+  init(endpoint: consuming Endpoint, credits: Int, keepsAddresses: Bool) {
     self.endpoint = endpoint
+    kept = keepsAddresses ? [:] : nil
     self.credits = credits
     entries = .allocate(capacity: Self.burst)
   }
@@ -308,8 +313,10 @@ struct RailState: ~Copyable {
   // MARK: Links
 
   /// Adds a peer's NIC.
-  func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
-    let handle = try endpoint.peers.insert(address)
+  mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+    let handle: fi_addr_t
+    if let known = kept?[address] { handle = known } else { handle = try endpoint.peers.insert(address) }
+    kept?[address] = handle
     let link = PeerLinkPointer.allocate(capacity: 1)
     link.initialize(to: PeerLink(address: handle))
     return link
@@ -322,7 +329,7 @@ struct RailState: ~Copyable {
   }
 
   private func free(_ link: PeerLinkPointer) {
-    endpoint.peers.remove(link.pointee.address)
+    if kept == nil { endpoint.peers.remove(link.pointee.address) }
     link.deinitialize(count: 1)
     link.deallocate()
   }
