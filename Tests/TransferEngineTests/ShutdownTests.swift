@@ -53,7 +53,8 @@ extension EngineTests {
         if index == 0 {
           near.engine.shutdown()
         } else {
-          #expect(try near.engine.wait(for: batch, timeout: .seconds(50)).state == .failed)
+          let status = try near.engine.wait(for: batch, timeout: .seconds(50))
+          #expect(status.state == .failed)
         }
       }
       #expect(ContinuousClock.now - start < .seconds(20))
@@ -64,9 +65,9 @@ extension EngineTests {
     /// Threads that submit while the engine shuts down get a result or an error, and none waits for ever.
     @Test(arguments: TestFabric.all)
     func submissionsMeetTheEnd(_ fabric: TestFabric) throws {
-      for _ in 0..<5 {
+      let peer = try PeerProcess(provider: fabric.provider, bufferLength: 1 << 20)
+      for _ in 0..<3 {
         let near = try Near(fabric, bufferLength: 1 << 20)
-        let peer = try PeerProcess(provider: fabric.provider, bufferLength: 1 << 20)
         let segment = try near.engine.openSegment(peer.name)
         try near.engine.warmup(segment: peer.name)
         let address = peer.address
@@ -88,9 +89,8 @@ extension EngineTests {
             } catch let error as TransferError where error.code == .shutDown {
               return
             } catch let error as TransferError {
-              // In between, a segment or a registration may be gone already.
-              #expect(near.engine.name.isEmpty == false, "\(error)")
-              continue
+              // In between, the NICs or the registrations may be gone already; but only then.
+              #expect(rounds.value > 30, "\(error)")
             }
           }
         }
