@@ -26,6 +26,10 @@ struct PeerCommands {
       guard words.count == 3 else { throw PeerError("expected ENGINE NAME TEXT") }
       try engine.notify(words[0], NotificationMessage(name: words[1], message: words[2]))
       return "ok"
+    case "probe":
+      guard let name = words.first else { throw PeerError("expected ENGINE") }
+      try engine.probe(name)
+      return "ok"
     case "register":
       // A second engine buffer over a part of the peer's memory is not possible: so re-register the whole.
       try engine.register(base, length: length)

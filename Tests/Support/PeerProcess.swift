@@ -54,7 +54,7 @@ public final class PeerProcess: @unchecked Sendable {
   deinit { kill() }
 
   /// Sends one command and returns the peer's answer.
-  public func ask(_ command: String, within seconds: Double = 90) throws -> String {
+  public func ask(_ command: String, within seconds: Double = 50) throws -> String {
     try tell(command)
     return try readLine(within: seconds)
   }
@@ -65,7 +65,7 @@ public final class PeerProcess: @unchecked Sendable {
   }
 
   /// The next line that the peer says.
-  public func answer(within seconds: Double = 90) throws -> String { try readLine(within: seconds) }
+  public func answer(within seconds: Double = 50) throws -> String { try readLine(within: seconds) }
 
   /// Fills `length` bytes at `offset` of its buffer with the pattern `seed`.
   public func fill(seed: UInt64, offset: Int = 0, length: Int, patternOffset: Int = 0) throws {

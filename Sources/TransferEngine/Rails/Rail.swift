@@ -56,7 +56,7 @@ final class Rail: @unchecked Sendable {
     self.completionQueueSize = endpoint.completions.size
     credits = max(1, min(granted, maximumCredits ?? granted))
     state = .allocate(capacity: 1)
-    state.initialize(to: RailState(endpoint: endpoint, credits: credits))
+    state.initialize(to: RailState(endpoint: endpoint, credits: credits, keepsAddresses: offer.provider == "shm"))
     self.logger = logger
   }
 

@@ -28,6 +28,10 @@ struct RailState: ~Copyable {
   private var lastSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
+  /// Whether addresses stay in the vector once they are in it. The shm provider does not tell the far side when one is
+  /// taken out, which goes on using its place in our table: its next request would find nothing there and end this
+  /// process.
+  private let keepsAddresses: Bool
   /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
   private var tally = Tally()
   /// Texts of failures to log when the baton is free.
@@ -49,8 +53,9 @@ struct RailState: ~Copyable {
   /// Deadlines are looked at this often, in nanoseconds.
   private static let sweepInterval: UInt64 = 1_000_000
 
-  init(endpoint: consuming Endpoint, credits: Int) {
+  init(endpoint: consuming Endpoint, credits: Int, keepsAddresses: Bool) {
     self.endpoint = endpoint
+    self.keepsAddresses = keepsAddresses
     self.credits = credits
     entries = .allocate(capacity: Self.burst)
   }
@@ -353,8 +358,12 @@ struct RailState: ~Copyable {
 
   /// Adds a peer's NIC.
   mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
-    var entry = entriesByAddress[address] ?? (handle: cfabric_addr_unspec, links: 0)
-    if entry.links == 0 { entry.handle = try endpoint.peers.insert(address) }
+    var entry: (handle: fi_addr_t, links: Int)
+    if let known = entriesByAddress[address] {
+      entry = known
+    } else {
+      entry = (handle: try endpoint.peers.insert(address), links: 0)
+    }
     entry.links += 1
     entriesByAddress[address] = entry
     let link = PeerLinkPointer.allocate(capacity: 1)
@@ -371,9 +380,13 @@ struct RailState: ~Copyable {
   private mutating func free(_ link: PeerLinkPointer) {
     let bytes = link.pointee.bytes
     if let entry = entriesByAddress[bytes] {
-      entriesByAddress[bytes] = entry.links > 1 ? (entry.handle, entry.links - 1) : nil
-      // While the endpoint is being closed the provider still has operations to the address.
-      if entry.links == 1, !isClosing { endpoint.peers.remove(entry.handle) }
+      if entry.links > 1 || keepsAddresses {
+        entriesByAddress[bytes] = (entry.handle, entry.links - 1)
+      } else {
+        entriesByAddress[bytes] = nil
+        // While the endpoint is being closed the provider still has operations to the address.
+        if !isClosing { endpoint.peers.remove(entry.handle) }
+      }
     }
     link.deinitialize(count: 1)
     link.deallocate()
