@@ -114,11 +114,6 @@ extension TransferEngine {
       case .submitted:
         return
       case .missing(let segment, let current, let pair):
-        guard case .efa = current.snapshot.descriptor.transport else {
-          throw TransferError(
-            .transportNotSupported,
-            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
-        }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
         try current.peer.connect(pairs, from: identity, by: client)
@@ -185,6 +180,11 @@ extension TransferEngine {
         while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
+        guard current.snapshot.isServed else {
+          throw TransferError(
+            .transportNotSupported,
+            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
+        }
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
