@@ -2,8 +2,9 @@ internal import Wire
 
 /// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
 ///
-/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side. Merging
-/// of neighbours and striping of large requests belong between the reading of a request and ``Slice``.
+/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side, and where
+/// they are longer than an operation can be. Merging of neighbours and striping of large requests belong between the
+/// reading of a request and ``Slice``.
 struct Plan {
   /// The local memory.
   let local: LocalSnapshot
@@ -11,6 +12,8 @@ struct Plan {
   let peer: PeerSnapshot
   /// Whether the provider addresses the peer's memory by virtual address, or by the offset into the registration.
   let usesVirtualAddresses: Bool
+  /// The most bytes of one operation.
+  let maximumLength: Int
 
   /// One operation.
   struct Slice {
@@ -75,7 +78,7 @@ struct Plan {
         let here = local.chunks[localIndex]
         let there = peer.chunks[remoteIndex]
         let room = min(here.end - address, UInt(truncatingIfNeeded: there.end - remote))
-        let size = Int(min(UInt(remaining), room))
+        let size = Int(min(UInt(min(remaining, maximumLength)), room))
         guard here.routeCount > 0 else { throw unregistered(requests[index], index, at: address) }
         let route = here.routes[Int(truncatingIfNeeded: turn % UInt64(here.routeCount))]
         guard let nic = peer.nic(for: route.rail, keys: there.keys) else {

@@ -51,12 +51,14 @@ struct Submission: ~Copyable {
   /// Plans `requests`, which start at request `start` of the call. Returns false if a link is ``missing``.
   mutating func plan(
     _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, peer: Peer, snapshot: PeerSnapshot,
-    usesVirtualAddresses: Bool, turn: UInt64
+    fabric: EFATransport, turn: UInt64
   ) throws(TransferError) -> Bool {
     self.peer = peer
     self.requests = requests
     runStart = start
-    let plan = Plan(local: local, peer: snapshot, usesVirtualAddresses: usesVirtualAddresses)
+    let plan = Plan(
+      local: local, peer: snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses,
+      maximumLength: fabric.maximumMessageSize)
     let isComplete = try plan.make(requests, turn: turn, into: &self)
     flushUse()
     return isComplete

@@ -15,6 +15,8 @@ struct EFATransport: Sendable {
 
   /// Whether the provider addresses peers' memory by virtual address; the same for all NICs of a provider.
   let usesVirtualAddresses: Bool
+  /// The most bytes of one operation, on all of the NICs.
+  let maximumMessageSize: Int
 
   /// Finds the NICs and opens those that the filters leave.
   ///
@@ -75,7 +77,8 @@ struct EFATransport: Sendable {
     for rail in rails { logger.info("\(describe(rail))") }
     return EFATransport(
       library: library, progress: Progress(rails: rails), topology: topology, devices: devices,
-      usesVirtualAddresses: first.domain.offer.usesVirtualAddresses)
+      usesVirtualAddresses: first.domain.offer.usesVirtualAddresses,
+      maximumMessageSize: rails.map { max(1, $0.domain.offer.maximumMessageSize) }.min() ?? .max)
   }
 
   /// The line per NIC that upstream's users look for in the log, and what it does not say.

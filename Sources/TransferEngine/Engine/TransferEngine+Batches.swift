@@ -190,7 +190,7 @@ extension TransferEngine {
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
         let isComplete = try submission.plan(
           run, from: start, peer: current.peer, snapshot: current.snapshot,
-          usesVirtualAddresses: fabric.usesVirtualAddresses, turn: turn &+ UInt64(start))
+          fabric: fabric, turn: turn &+ UInt64(start))
         if !isComplete, let missing = submission.missing {
           submission.undo()
           return .missing(segment, current, missing)
