@@ -55,7 +55,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
-      name: "TestPeer", dependencies: ["TransferEngine", "Memory"], path: "Tests/Peer", swiftSettings: settings),
+      name: "TestPeer", dependencies: ["TransferEngine", "Memory", logging], path: "Tests/Peer", swiftSettings: settings),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
     .testTarget(
@@ -67,7 +67,7 @@ let package = Package(
       name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
     .testTarget(
       name: "TransferEngineTests",
-      dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer"],
+      dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", logging],
       swiftSettings: settings),
     .testTarget(
       name: "EngineFaultTests",

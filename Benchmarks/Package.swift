@@ -15,13 +15,17 @@ let package = Package(
     .executable(name: "engine-cost", targets: ["EngineCost"])
   ],
   dependencies: [
-    .package(name: "moonrail", path: "..")
+    .package(name: "moonrail", path: ".."),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
   ],
   targets: [
     .target(name: "CAllocationCount"),
     .executableTarget(
       name: "EngineCost",
-      dependencies: ["CAllocationCount", .product(name: "SimulatedFabric", package: "moonrail")],
+      dependencies: [
+        "CAllocationCount", .product(name: "SimulatedFabric", package: "moonrail"),
+        .product(name: "TransferEngine", package: "moonrail"), .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: settings),
   ]
 )

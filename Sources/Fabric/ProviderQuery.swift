@@ -37,7 +37,8 @@ public struct ProviderQuery: Sendable {
       let endpoint = hints.pointee.ep_attr, let transmit = hints.pointee.tx_attr
     else { throw FabricError(call: "fi_allocinfo", code: ENOMEM, text: library.text(ENOMEM)) }
 
-    hints.pointee.caps = UInt64(FI_MSG) | UInt64(FI_RMA) | UInt64(FI_READ) | UInt64(FI_WRITE)
+    hints.pointee.caps =
+      UInt64(FI_MSG) | UInt64(FI_RMA) | UInt64(FI_READ) | UInt64(FI_WRITE)
       | UInt64(FI_REMOTE_READ) | UInt64(FI_REMOTE_WRITE)
     hints.pointee.mode = FI_CONTEXT | FI_CONTEXT2
     endpoint.pointee.type = FI_EP_RDM

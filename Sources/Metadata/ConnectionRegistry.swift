@@ -13,13 +13,25 @@ final class ConnectionRegistry: Sendable {
     var served: [UInt64: any Channel] = [:]
     var heldBytes = 0
     var isClosed = false
+
+    mutating func removeOldest() -> (any Channel)? {
+      if !waiting.isEmpty {
+        while oldestWaiting < nextID {
+          let id = oldestWaiting
+          oldestWaiting += 1
+          if let channel = waiting.removeValue(forKey: id) { return channel }
+        }
+      }
+      return served.keys.min().flatMap { served.removeValue(forKey: $0) }
+    }
   }
 
   /// What `admit` decided.
   enum Admission {
     case admitted(UInt64)
-    /// Admitted, and the oldest connection without a request must go for it.
+    /// Admitted, and an old connection must go for it.
     case replacing(UInt64, any Channel)
+    /// The daemon is closed.
     case refused
   }
 
@@ -38,12 +50,9 @@ final class ConnectionRegistry: Sendable {
       guard !state.isClosed else { return .refused }
       var victim: (any Channel)?
       if state.waiting.count + state.served.count >= maximumConnections {
-        // A flood of silent connections must not keep others out until their deadline.
-        guard !state.waiting.isEmpty else { return .refused }
-        while victim == nil {
-          victim = state.waiting.removeValue(forKey: state.oldestWaiting)
-          state.oldestWaiting += 1
-        }
+        // A flood of connections that do nothing must not keep others out until its deadlines. Those that owe their
+        // request go first; an honest client is among the oldest only for milliseconds.
+        victim = state.removeOldest()
       }
       let id = state.nextID
       state.nextID += 1

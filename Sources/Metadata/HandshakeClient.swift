@@ -67,10 +67,23 @@ public final class HandshakeClient: Sendable {
   /// `segmentDescriptor(of:)` without blocking.
   public func fetchingSegmentDescriptor(of server: String) -> EventLoopFuture<SegmentDescriptor> {
     // Peers do not look at the body; the own descriptor, which others send, may exceed the peer's limit.
-    exchange(.metadata, body: Array("{}".utf8), with: server) { body throws(MetadataError) in
-      guard !isNullJSON(body) else { throw Self.notReady(server) }
-      return try Self.read(server) { () throws(WireError) in try SegmentDescriptor(decoding: body) }
-    }
+    exchange(.metadata, body: Array("{}".utf8), with: server) { body throws(MetadataError) in body }
+      .flatMapWithEventLoop { body, loop in
+        // Ten thousand buffers on 32 NICs take a second to read, for which an event loop must not be kept.
+        guard body.count > Self.largestBodyReadOnEventLoop else {
+          return loop.makeCompletedFuture { try Self.readDescriptor(body, server: server) }
+        }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try Self.readDescriptor(body, server: server) }
+      }
+      .flatMapErrorThrowing { throw Self.asMetadataError($0, server: server) }
+  }
+
+  /// About ten milliseconds' worth of numbers.
+  private static let largestBodyReadOnEventLoop = 65536
+
+  private static func readDescriptor(_ body: [UInt8], server: String) throws(MetadataError) -> SegmentDescriptor {
+    guard !isNullJSON(body) else { throw notReady(server) }
+    return try read(server) { () throws(WireError) in try SegmentDescriptor(decoding: body) }
   }
 
   /// `notify(_:server:)` without blocking.

@@ -33,7 +33,8 @@ public final class HandshakeDaemon: Sendable {
     let log = LimitedLog(logger)
     // Room for one request of the largest size, and for many of the usual one.
     let registry = ConnectionRegistry(
-      maximumConnections: options.maximumConnections, maximumBytes: max(64 << 20, 2 * options.maximumFrameLength))
+      maximumConnections: options.maximumConnections,
+      maximumBytes: max(64 << 20, 2 * min(options.maximumFrameLength, Int.max / 2)))
     let responder = HandshakeResponder(service: service)
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: options.listenBacklog)
@@ -46,12 +47,13 @@ public final class HandshakeDaemon: Sendable {
             id = admitted
           case .replacing(let admitted, let oldest):
             id = admitted
-            log.warning("handshake: \(options.maximumConnections) connections are open; the oldest idle one is closed")
+            log.warning("handshake: \(options.maximumConnections) connections are open; the oldest is closed")
             oldest.close(promise: nil)
           case .refused:
-            log.warning("handshake: a connection is refused, \(options.maximumConnections) are being served")
             return channel.close(promise: nil)
           }
+          // Also when no handler was there to see the end.
+          channel.closeFuture.whenComplete { _ in registry.remove(id) }
           try channel.pipeline.syncOperations.addHandler(
             HandshakeServerHandler(id: id, options: options, responder: responder, registry: registry, log: log))
         }

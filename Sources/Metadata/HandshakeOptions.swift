@@ -16,7 +16,8 @@ public struct HandshakeOptions: Equatable, Sendable {
   public var requestTimeout: Duration = .seconds(5)
   /// How long a client waits for the whole reply, and the daemon for a client to take it.
   public var replyTimeout: Duration = .seconds(60)
-  /// Connections the daemon serves at once. Above it, the oldest one that still owes its request is closed.
+  /// Connections the daemon serves at once. Above it the oldest is closed, those that owe their
+  /// request first.
   public var maximumConnections = 1024
 
   /// The smallest value of `MC_HANDSHAKE_MAX_LENGTH`, and its default: 1 MiB, as in the original engine.

@@ -59,7 +59,7 @@ final class HandshakeResolver: Sendable {
 
   /// An address in digits of the family in use needs no lookup, and so no thread.
   private func literal(_ host: String, port: UInt16) -> SocketAddress? {
-    guard let address = try? SocketAddress(ipAddress: host, port: Int(port)) else { return nil }
+    guard !host.utf8.contains(0), let address = try? SocketAddress(ipAddress: host, port: Int(port)) else { return nil }
     guard address.protocol == (usesIPv6 ? .inet6 : .inet) else { return nil }
     return address
   }

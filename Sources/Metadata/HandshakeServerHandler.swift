@@ -45,7 +45,6 @@ final class HandshakeServerHandler: ChannelInboundHandler {
     deadline?.cancel()
     _ = registry.hold(-heldBytes)
     heldBytes = 0
-    registry.remove(id)
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -57,6 +56,7 @@ final class HandshakeServerHandler: ChannelInboundHandler {
         return account(context: context)
       }
       account(context: context)
+      guard case .awaitingRequest = state else { return }
       try answer(frame, context: context)
     } catch {
       reject("\(error)", context: context)

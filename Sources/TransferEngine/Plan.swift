@@ -52,9 +52,14 @@ struct Plan {
   func make<S: Sink & ~Copyable>(
     _ requests: UnsafeBufferPointer<TransferRequest>, turn: UInt64, into sink: inout S
   ) throws(TransferError) -> Bool {
-    var localIndex = 0
-    var remoteIndex = 0
-    var turn = turn
+    // Read once: going through the snapshots for every request would count references to them every time.
+    let here = UnsafeBufferPointer(local.chunks)
+    let there = UnsafeBufferPointer(peer.chunks)
+    let primary = peer.primary
+    // The chunks that the request before ended in, and whose turn it is among the local one's rails.
+    var near = -1
+    var far = -1
+    var position = 0
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
       guard remaining >= 0 else {
@@ -63,39 +68,41 @@ struct Plan {
       let length = remaining
       var parts = 0
       while remaining > 0 {
-        if localIndex >= local.chunks.count || address < local.chunks[localIndex].start
-          || address >= local.chunks[localIndex].end
-        {
-          guard let found = local.index(of: address) else { throw unregistered(requests[index], index, at: address) }
-          localIndex = found
+        if near < 0 || address < here[near].start || address >= here[near].end {
+          guard let found = local.index(of: address), here[found].routeCount > 0 else {
+            throw unregistered(requests[index], index, at: address)
+          }
+          near = found
+          position = Int(truncatingIfNeeded: (turn &+ UInt64(index)) % UInt64(here[near].routeCount))
         }
-        if remoteIndex >= peer.chunks.count || remote < peer.chunks[remoteIndex].start
-          || remote >= peer.chunks[remoteIndex].end
-        {
+        if far < 0 || remote < there[far].start || remote >= there[far].end {
           guard let found = peer.index(of: remote) else { throw unpublished(requests[index], index, at: remote) }
-          remoteIndex = found
+          far = found
         }
-        let here = local.chunks[localIndex]
-        let there = peer.chunks[remoteIndex]
-        let room = min(here.end - address, UInt(truncatingIfNeeded: there.end - remote))
+        let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
         let size = Int(min(UInt(min(remaining, maximumLength)), room))
-        guard here.routeCount > 0 else { throw unregistered(requests[index], index, at: address) }
-        let route = here.routes[Int(truncatingIfNeeded: turn % UInt64(here.routeCount))]
-        guard let nic = peer.nic(for: route.rail, keys: there.keys) else {
-          throw unpublished(requests[index], index, at: remote)
+        let route = here[near].routes[position]
+        let keys = there[far].keys
+        var nic = primary[route.rail]
+        if keys[nic] == 0 {
+          guard let other = peer.nic(after: nic, keys: keys) else {
+            throw unpublished(requests[index], index, at: remote)
+          }
+          nic = other
         }
-        parts += 1
+        parts &+= 1
         let slice = Slice(
-          chunk: localIndex, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
-          remote: usesVirtualAddresses ? remote : remote - there.start, key: there.keys[nic], length: size,
+          chunk: near, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
+          remote: usesVirtualAddresses ? remote : remote &- there[far].start, key: keys[nic], length: size,
           isPart: size < length)
         guard sink.append(slice, of: index) else { return false }
-        address += UInt(size)
-        remote += UInt64(size)
-        remaining -= size
+        address &+= UInt(size)
+        remote &+= UInt64(size)
+        remaining &-= size
       }
       sink.finish(index, parts: parts)
-      turn &+= 1
+      position &+= 1
+      if near >= 0, position >= here[near].routeCount { position = 0 }
     }
     return true
   }

@@ -1,4 +1,3 @@
-internal import CFabric
 internal import Synchronization
 
 /// One call of `submit`: turns requests into work requests of their batch and hands those to the rails.
@@ -14,7 +13,10 @@ struct Submission: ~Copyable {
 
   private let batch: BatchPointer
   private let rails: [Rail]
-  private let local: LocalSnapshot
+  /// The local chunks; the caller keeps the snapshot that holds them.
+  private let localChunks: UnsafeMutablePointer<LocalSnapshot.Chunk>?
+  private let slab: WorkRequestPointer?
+  private let tasks: UnsafeMutablePointer<TransferTask>?
   private let deadline: UInt64
   private let chains: UnsafeMutablePointer<Chain>
   /// The task of the call's first request.
@@ -22,7 +24,7 @@ struct Submission: ~Copyable {
   private(set) var total = 0
 
   /// The run that is being planned: requests to one peer.
-  private var peer: Peer?
+  private var links: Peer.Links?
   private var requests = UnsafeBufferPointer<TransferRequest>(start: nil, count: 0)
   private var runStart = 0
   /// The request that was planned last, by which the first part of a request is known.
@@ -41,7 +43,9 @@ struct Submission: ~Copyable {
   ) {
     self.batch = batch
     self.rails = rails
-    self.local = local
+    localChunks = local.chunks.baseAddress
+    slab = batch.pointee.slab
+    tasks = batch.pointee.tasks
     self.chains = chains
     self.deadline = deadline
     firstTask = batch.pointee.submitted.load(ordering: .relaxed)
@@ -50,15 +54,11 @@ struct Submission: ~Copyable {
 
   /// Plans `requests`, which start at request `start` of the call. Returns false if a link is ``missing``.
   mutating func plan(
-    _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, peer: Peer, snapshot: PeerSnapshot,
-    fabric: EFATransport, turn: UInt64
+    _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, links: Peer.Links, by plan: Plan, turn: UInt64
   ) throws(TransferError) -> Bool {
-    self.peer = peer
+    self.links = links
     self.requests = requests
     runStart = start
-    let plan = Plan(
-      local: local, peer: snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses,
-      maximumLength: fabric.maximumMessageSize)
     let isComplete = try plan.make(requests, turn: turn, into: &self)
     flushUse()
     return isComplete
@@ -66,7 +66,7 @@ struct Submission: ~Copyable {
 
   /// Counts a request that is copied within the process, which the caller does after ``handOver()``.
   mutating func planCopy(of index: Int) {
-    guard let tasks = batch.pointee.tasks else { return }
+    guard let tasks else { return }
     (tasks + firstTask + index).pointee.reset(parts: 1)
     total += 1
   }
@@ -101,7 +101,7 @@ struct Submission: ~Copyable {
 
   /// The task of request `index` of the call, for copies.
   func task(_ index: Int) -> UnsafeMutablePointer<TransferTask>? {
-    batch.pointee.tasks.map { $0 + firstTask + index }
+    tasks.map { $0 + firstTask + index }
   }
 
   private mutating func flushUse() {
@@ -114,31 +114,41 @@ struct Submission: ~Copyable {
 extension Submission: Plan.Sink {
   @inline(__always)
   mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
-    guard let peer, let link = peer.link(slice.rail, slice.nic) else {
+    guard let links, let link = links.link(slice.rail, slice.nic), let slab, let localChunks else {
       missing = Peer.Pair(rail: slice.rail, nic: slice.nic)
       return false
     }
     let task = firstTask + runStart + index
     let slot: WorkRequestPointer
     if task != lastTask {
-      slot = batch.pointee.slab.unsafelyUnwrapped + task
+      slot = slab + task
       lastTask = task
     } else {
       slot = batch.pointee.takeOverflow()
     }
-    let sliceUse = local.chunks[slice.chunk].use
+    let sliceUse = localChunks[slice.chunk].use
     if use != sliceUse {
       flushUse()
       use = sliceUse
     }
     useCount &+= 1
     let rail = slice.rail
-    slot.initialize(
-      to: WorkRequest(
-        context: fi_context2(), next: chains[rail].youngest, previous: nil, batch: batch, link: link, use: sliceUse,
-        local: UnsafeMutableRawPointer(bitPattern: slice.local), descriptor: slice.descriptor, remote: slice.remote,
-        key: slice.key, length: slice.length, deadline: deadline, task: Int32(truncatingIfNeeded: task),
-        opcode: requests[index].opcode, isPart: slice.isPart, isAbandoned: false))
+    // Field by field, which leaves the provider's scratch space as it is. Nothing in it needs initialising.
+    slot.pointee.next = chains[rail].youngest
+    slot.pointee.previous = nil
+    slot.pointee.batch = batch
+    slot.pointee.link = link
+    slot.pointee.use = sliceUse
+    slot.pointee.local = UnsafeMutableRawPointer(bitPattern: slice.local)
+    slot.pointee.descriptor = slice.descriptor
+    slot.pointee.remote = slice.remote
+    slot.pointee.key = slice.key
+    slot.pointee.length = slice.length
+    slot.pointee.deadline = deadline
+    slot.pointee.task = Int32(truncatingIfNeeded: task)
+    slot.pointee.opcode = requests[index].opcode
+    slot.pointee.isPart = slice.isPart
+    slot.pointee.isAbandoned = false
     if chains[rail].oldest == nil { chains[rail].oldest = slot }
     chains[rail].youngest = slot
     chains[rail].count &+= 1
@@ -148,7 +158,7 @@ extension Submission: Plan.Sink {
 
   @inline(__always)
   mutating func finish(_ index: Int, parts: Int) {
-    (batch.pointee.tasks.unsafelyUnwrapped + firstTask + runStart + index).pointee.reset(
-      parts: Int32(truncatingIfNeeded: parts))
+    guard let tasks else { return }
+    (tasks + firstTask + runStart + index).pointee.reset(parts: Int32(truncatingIfNeeded: parts))
   }
 }

@@ -12,7 +12,8 @@ public struct HandshakeFrameDecoder: Sendable {
 
   /// A decoder that refuses frames above the given length in bytes.
   public init(maximumLength: Int) {
-    self.maximumLength = maximumLength
+    // Lengths are added to the header's, which must not overflow.
+    self.maximumLength = min(maximumLength, Int.max - HandshakeFrame.headerLength)
   }
 
   /// Bytes held that are not yet part of a frame that was given back. Zero between frames.

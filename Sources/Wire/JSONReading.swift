@@ -2,14 +2,29 @@ internal import FoundationEssentials
 
 /// Reads one value from JSON text, with every failure as a `WireError` that names the place.
 func readJSON<Value: Decodable>(_ type: Value.Type, from body: [UInt8], what: String) throws(WireError) -> Value {
+  let root: Root<Value>
   do {
-    return try JSONDecoder().decode(type, from: Data(body))
-  } catch let error as WireError {
-    throw error
-  } catch let error as DecodingError {
-    throw wireError(error, what: what)
+    root = try JSONDecoder().decode(Root<Value>.self, from: Data(body))
   } catch {
     throw malformed(what)
+  }
+  switch root.value {
+  case .success(let value): return value
+  case .failure(let error as WireError): throw error
+  case .failure(let error as DecodingError): throw wireError(error, what: what)
+  case .failure:
+    // The decoder's own error for a number that does not fit; it does not say where.
+    throw WireError(.wrongType, "\(what) has a number outside its range or a damaged text", advice: compareVersions)
+  }
+}
+
+/// The outermost value. The decoder parses the whole text before it comes here, and reports bad syntax and bad values
+/// by the same error: which of the two it is shows in where it is thrown.
+private struct Root<Value: Decodable>: Decodable {
+  let value: Result<Value, any Error>
+
+  init(from decoder: any Decoder) throws {
+    value = Result { try Value(from: decoder) }
   }
 }
 
@@ -52,10 +67,11 @@ extension KeyedDecodingContainer {
   /// A list of unsigned numbers as existing peers read one: missing, null and scalars are empty.
   func tolerantNumbers(_ key: Key) throws -> [UInt32] {
     guard contains(key), try !decodeNil(forKey: key) else { return [] }
-    if let numbers = try? decode([UInt32].self, forKey: key) { return numbers }
-    let isArray = (try? nestedUnkeyedContainer(forKey: key)) != nil
+    let list = try? nestedUnkeyedContainer(forKey: key)
+    // A long list takes long to read, and this runs on event loops; no NIC has that many queue pairs to a peer.
+    if let count = list?.count, count <= 4096, let numbers = try? decode([UInt32].self, forKey: key) { return numbers }
     let isObject = (try? nestedContainer(keyedBy: AnyKey.self, forKey: key)) != nil
-    if isArray || isObject { throw wrongType(key, "a list of unsigned 32-bit numbers") }
+    if list != nil || isObject { throw wrongType(key, "a list of at most 4096 unsigned 32-bit numbers") }
     return []
   }
 
@@ -81,12 +97,10 @@ private func wireError(_ error: DecodingError, what: String) -> WireError {
     return WireError(
       .missingValue, "\(what): \(place(context.codingPath + [key])) is missing", advice: compareVersions)
   case .dataCorrupted(let context):
-    // The decoder reports bad syntax without a path, and a number that does not fit with one.
-    guard !context.codingPath.isEmpty else { return malformed(what) }
     return WireError(
-      .wrongType, "\(what): \(place(context.codingPath)) is outside its range", advice: compareVersions)
+      .wrongType, "\(what): \(place(context.codingPath)) is outside its range or damaged", advice: compareVersions)
   @unknown default:
-    return malformed(what)
+    return WireError(.wrongType, "\(what) cannot be read", advice: compareVersions)
   }
 }
 

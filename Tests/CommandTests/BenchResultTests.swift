@@ -44,6 +44,8 @@ struct BenchResultTests {
     #expect(summary.contains("rdmap0s0 75.0 %, rdmap1s0 25.0 %"))
     let many = (0..<16).map { BenchResult.NICShare(name: "n\($0)", bytes: UInt64(100 + $0)) }
     #expect(try result(shares: many).shareText == "16 NICs, from n0 5.8 % to n15 6.7 %")
+    let even = (0..<16).map { BenchResult.NICShare(name: "n\($0)", bytes: 100) }
+    #expect(try result(shares: even).shareText == "16 NICs, 6.2 % each")
     let idle = try result(shares: [.init(name: "rdmap0s0", bytes: 0)])
     #expect(idle.percentages.first?.percent == 0)
   }

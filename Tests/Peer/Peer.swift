@@ -1,6 +1,7 @@
 // The other process of the engine's tests: an engine with one buffer, told what to do line by line on standard input.
 
 import Glibc
+import Logging
 import Memory
 import TransferEngine
 
@@ -9,7 +10,10 @@ struct Peer {
   static func main() {
     do {
       let options = try PeerOptions(CommandLine.arguments.dropFirst())
-      let engine = try TransferEngine(Configuration(localServerName: options.host, provider: options.provider))
+      var logger = Logger(label: "peer")
+      logger.logLevel = .error
+      let engine = try TransferEngine(
+        Configuration(localServerName: options.host, provider: options.provider), logger: logger)
       let buffer = try HostBuffer(length: options.bufferLength)
       try engine.register(buffer.baseAddress, length: buffer.length)
       say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
@@ -30,8 +34,9 @@ struct Peer {
     }
   }
 
-  /// Writes a line at once: standard output is a pipe, which `print` would buffer.
-  private static func say(_ line: String) {
+  /// Writes one line at once: standard output is a pipe, which `print` would buffer.
+  private static func say(_ text: String) {
+    let line = text.split(separator: "\n").joined(separator: " ")
     let bytes = Array((line + "\n").utf8)
     _ = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
   }

@@ -11,15 +11,21 @@ struct PeerCommands {
   func run(_ verb: String, _ words: [String]) throws -> String {
     switch verb {
     case "fill":
-      let (seed, range) = try pattern(words)
-      PatternFill.fill(range, seed: seed)
+      let (seed, range, place) = try pattern(words)
+      PatternFill.fill(range, seed: seed, offset: place)
       return "ok"
     case "check":
-      let (seed, range) = try pattern(words)
-      guard let offset = PatternFill.firstMismatch(UnsafeRawBufferPointer(range), seed: seed) else { return "ok" }
+      let (seed, range, place) = try pattern(words)
+      guard let offset = PatternFill.firstMismatch(UnsafeRawBufferPointer(range), seed: seed, offset: place) else {
+        return "ok"
+      }
       return "mismatch \(offset)"
     case "write", "read":
       return try transfer(verb == "write" ? .write : .read, words)
+    case "notify":
+      guard words.count == 3 else { throw PeerError("expected ENGINE NAME TEXT") }
+      try engine.notify(words[0], NotificationMessage(name: words[1], message: words[2]))
+      return "ok"
     case "register":
       // A second engine buffer over a part of the peer's memory is not possible: so re-register the whole.
       try engine.register(base, length: length)
@@ -30,16 +36,17 @@ struct PeerCommands {
     case "notifications":
       return "ok " + engine.takeNotifications().map { "\($0.name)=\($0.message)" }.joined(separator: ",")
     default:
-      throw PeerError("unknown command \(verb)")
+      guard let answer = try control(verb, words) else { throw PeerError("unknown command \(verb)") }
+      return answer
     }
   }
 
-  /// `SEED OFFSET LENGTH`
-  private func pattern(_ words: [String]) throws -> (UInt64, UnsafeMutableRawBufferPointer) {
-    guard words.count == 3, let seed = UInt64(words[0]), let offset = Int(words[1]), let count = Int(words[2]),
-      offset >= 0, count >= 0, offset <= length, count <= length - offset
-    else { throw PeerError("expected SEED OFFSET LENGTH inside the buffer") }
-    return (seed, UnsafeMutableRawBufferPointer(start: base + offset, count: count))
+  /// `SEED OFFSET LENGTH PATTERN_OFFSET`
+  private func pattern(_ words: [String]) throws -> (UInt64, UnsafeMutableRawBufferPointer, UInt64) {
+    guard words.count == 4, let seed = UInt64(words[0]), let offset = Int(words[1]), let count = Int(words[2]),
+      let place = UInt64(words[3]), offset >= 0, count >= 0, offset <= length, count <= length - offset
+    else { throw PeerError("expected SEED OFFSET LENGTH PATTERN_OFFSET inside the buffer") }
+    return (seed, UnsafeMutableRawBufferPointer(start: base + offset, count: count), place)
   }
 
   /// `SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT`

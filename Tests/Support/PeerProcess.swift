@@ -2,7 +2,9 @@ internal import Foundation
 internal import Glibc
 
 /// An engine in a process of its own (`Tests/Peer`), with one registered buffer.
-public final class PeerProcess {
+///
+/// `@unchecked Sendable`: one thread at a time may talk to it.
+public final class PeerProcess: @unchecked Sendable {
   /// Something that the peer did not do.
   public struct Failure: Error, CustomStringConvertible {
     /// What and why.
@@ -25,17 +27,21 @@ public final class PeerProcess {
 
   /// Starts a peer and waits until it is ready.
   ///
-  /// - Parameter environment: Variables on top of this process's.
+  /// - Parameters:
+  ///   - provider: libfabric's provider; nil for what the engine takes by itself.
+  ///   - environment: Variables on top of this process's; an empty value removes one.
   public init(
-    provider: String, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
+    provider: String?, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
   ) throws {
+    // A peer that died has closed the pipe that we tell it through.
+    signal(SIGPIPE, SIG_IGN)
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = ["--provider", provider, "--host", host, "--buffer", "\(bufferLength)"]
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.arguments = (provider.map { ["--provider", $0] } ?? []) + ["--host", host, "--buffer", "\(bufferLength)"]
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output
     try process.run()
-    let words = try readLine(within: 30).split(separator: " ")
+    let words = try readLine(within: 60).split(separator: " ")
     guard words.count == 5, words[0] == "ready", let address = UInt64(words[2]), let length = Int(words[3]),
       let count = Int(words[4])
     else { throw Failure(description: "the peer said: \(words.joined(separator: " "))") }
@@ -61,6 +67,23 @@ public final class PeerProcess {
   /// The next line that the peer says.
   public func answer(within seconds: Double = 90) throws -> String { try readLine(within: seconds) }
 
+  /// Fills `length` bytes at `offset` of its buffer with the pattern `seed`.
+  public func fill(seed: UInt64, offset: Int = 0, length: Int, patternOffset: Int = 0) throws {
+    let answer = try ask("fill \(seed) \(offset) \(length) \(patternOffset)")
+    guard answer == "ok" else { throw Failure(description: "fill: \(answer)") }
+  }
+
+  /// Where `length` bytes at `offset` of its buffer differ from the pattern `seed`, counted from `offset`; nil if
+  /// they do not.
+  public func mismatch(seed: UInt64, offset: Int = 0, length: Int, patternOffset: Int = 0) throws -> Int? {
+    let answer = try ask("check \(seed) \(offset) \(length) \(patternOffset)")
+    if answer == "ok" { return nil }
+    guard answer.hasPrefix("mismatch "), let place = Int(answer.dropFirst(9)) else {
+      throw Failure(description: "check: \(answer)")
+    }
+    return place
+  }
+
   /// Ends it as a crash would.
   public func kill() {
     guard process.isRunning else { return }
@@ -68,8 +91,12 @@ public final class PeerProcess {
     process.waitUntilExit()
   }
 
-  /// Stops it where it is, so that it answers nothing and its sockets stay open.
-  public func suspend() { Glibc.kill(process.processIdentifier, SIGSTOP) }
+  /// Stops it where it is, so that it answers nothing and its sockets stay open. It has stopped when this returns.
+  public func suspend() {
+    Glibc.kill(process.processIdentifier, SIGSTOP)
+    var status = siginfo_t()
+    waitid(P_PID, id_t(process.processIdentifier), &status, WSTOPPED | WNOWAIT)
+  }
 
   /// Lets it go on.
   public func resume() { Glibc.kill(process.processIdentifier, SIGCONT) }

@@ -7,20 +7,23 @@ public struct TestFabric: Sendable, CustomStringConvertible {
   /// What to call it in a test's report.
   public let description: String
 
-  /// Whether the test-only provider that calls itself `efa` is set up for this process.
-  public static var hasFakeEFA: Bool {
-    ProcessInfo.processInfo.environment["FI_PROVIDER_PATH"] != nil
-      && ProcessInfo.processInfo.environment["FAKE_EFA_NICS"] != nil
-  }
+  /// How many NICs the test-only provider that calls itself `efa` shows in this process; 0 where it is not set up.
+  public static let fakeNICs: Int = {
+    let environment = ProcessInfo.processInfo.environment
+    guard environment["FI_PROVIDER_PATH"] != nil else { return 0 }
+    return environment["FAKE_EFA_NICS"].flatMap { Int($0) } ?? 0
+  }()
+
+  /// What to do where ``fakeNICs`` is 0.
+  public static let fakeEFAAdvice =
+    "the fake EFA is not set up: run scripts/test.sh, or set FI_PROVIDER_PATH and FAKE_EFA_NICS as it does"
 
   /// The fabrics that this host has: software providers of the distribution's libfabric, and the fake EFA provider
   /// where `scripts/test.sh` has built it.
-  public static var all: [TestFabric] {
-    var list = ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
-    if hasFakeEFA {
-      let nics = ProcessInfo.processInfo.environment["FAKE_EFA_NICS"] ?? ""
-      list.append(TestFabric(provider: "efa", description: "efa (fake, \(nics) NICs)"))
-    }
-    return list
-  }
+  public static let all: [TestFabric] =
+    ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
+    + (fakeNICs > 0 ? [fakeEFA] : [])
+
+  /// The fake EFA, set up or not.
+  public static let fakeEFA = TestFabric(provider: "efa", description: "efa (fake, \(fakeNICs) NICs)")
 }

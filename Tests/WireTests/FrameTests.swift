@@ -93,6 +93,13 @@ struct FrameTests {
     }
   }
 
+  @Test("a limit without limits does not overflow")
+  func noLimit() throws {
+    var decoder = HandshakeFrameDecoder(maximumLength: .max)
+    decoder.push(header(UInt64(Int.max)) + [0])
+    #expect(throws: WireError.self) { try decoder.next() }
+  }
+
   @Test("after an error nothing is held, and the error stays")
   func afterError() {
     var decoder = HandshakeFrameDecoder(maximumLength: 100)

@@ -37,9 +37,9 @@ struct MessageTests {
 
   @Test("control characters are escaped as peers escape them")
   func controlCharacters() throws {
-    let message = NotifyMessage(name: "\u{8}\u{c}\n\r\t\u{1}\u{7F}", message: "€")
+    let message = NotifyMessage(name: "\u{8}\u{c}\n\r\t\u{1}\u{7F}\u{80}", message: "€")
     #expect(
-      text(message.encoded()) == #"{"name":"\b\f\n\r\t\u0001"# + "\u{7F}" + #"","notify_msg":"\u20ac"}"# + "\n")
+      text(message.encoded()) == #"{"name":"\b\f\n\r\t\u0001"# + "\u{7F}" + #"\u0080","notify_msg":"\u20ac"}"# + "\n")
     #expect(try NotifyMessage(decoding: message.encoded()) == message)
   }
 
@@ -83,6 +83,15 @@ struct MessageTests {
       code { _ = try ConnectionMessage(decoding: bytes(#"{"efa_addr":"\#(value)"}"#)) } == .badHexadecimal)
     #expect(
       code { _ = try ConnectionMessage(decoding: bytes(#"{"moonrail_nics":{"a":"\#(value)"}}"#)) } == .badHexadecimal)
+  }
+
+  @Test("a list of numbers is read up to 4096 of them")
+  func longList() throws {
+    func body(_ count: Int) -> [UInt8] {
+      bytes(#"{"qp_num":[\#(Array(repeating: "1", count: count).joined(separator: ","))]}"#)
+    }
+    #expect(try ConnectionMessage(decoding: body(4096)).queuePairNumbers.count == 4096)
+    #expect(code { _ = try ConnectionMessage(decoding: body(4097)) } == .wrongType)
   }
 
   @Test("what is not JSON is malformed", arguments: ["", " ", "{", "{\"a\":}", "hello", "\u{0}", "{} x"])

@@ -51,6 +51,7 @@ struct BenchResult {
       all.count > 8, let least = all.min(by: { $0.percent < $1.percent }),
       let most = all.max(by: { $0.percent < $1.percent })
     else { return all.map(text).joined(separator: ", ") }
+    if text((least.name, most.percent)) == text(least) { return "\(all.count) NICs, \(least.percent.fixed(1)) % each" }
     return "\(all.count) NICs, from \(text(least)) to \(text(most))"
   }
 

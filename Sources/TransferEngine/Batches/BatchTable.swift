@@ -111,6 +111,13 @@ final class BatchTable: @unchecked Sendable {
       if outcome.original >> 32 != generation { throw Self.unknown(id) }
       throw TransferError(.busy, "Another thread is using batch \(id). Free it when that is done.")
     }
+    // Nobody can get at the batch any more. Somebody may have submitted to it between the looks above and now.
+    guard batch.pointee.outstanding.load(ordering: .acquiring) == 0,
+      batch.pointee.abandoned.load(ordering: .acquiring) == 0
+    else {
+      batch.pointee.pins.store(generation << 32, ordering: .releasing)
+      throw TransferError(.busy, "Batch \(id) has requests in flight. Wait for it before you free it.")
+    }
     let capacity = batch.pointee.capacity
     batch.pointee.releaseOverflow()
     ledger.withLock { ledger in

@@ -4,7 +4,7 @@ internal import Synchronization
 internal import Topology
 
 /// The NICs of this host that libfabric drives, opened: one endpoint each, shared by all peers.
-struct EFATransport: Sendable {
+final class EFATransport: Sendable {
   let library: FabricLibrary
   let progress: Progress
   let topology: Topology
@@ -17,6 +17,18 @@ struct EFATransport: Sendable {
   let usesVirtualAddresses: Bool
   /// The most bytes of one operation, on all of the NICs.
   let maximumMessageSize: Int
+
+  private init(
+    library: FabricLibrary, progress: Progress, topology: Topology, devices: [NetworkDevice],
+    usesVirtualAddresses: Bool, maximumMessageSize: Int
+  ) {
+    self.library = library
+    self.progress = progress
+    self.topology = topology
+    self.devices = devices
+    self.usesVirtualAddresses = usesVirtualAddresses
+    self.maximumMessageSize = maximumMessageSize
+  }
 
   /// Finds the NICs and opens those that the filters leave.
   ///

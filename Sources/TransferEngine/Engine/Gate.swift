@@ -21,7 +21,8 @@ struct Gate: ~Copyable {
   func close() -> Bool {
     var seen = state.load(ordering: .relaxed)
     while seen < Self.closed {
-      let outcome = state.compareExchange(expected: seen, desired: seen + Self.closed, ordering: .sequentiallyConsistent)
+      let outcome = state.compareExchange(
+        expected: seen, desired: seen + Self.closed, ordering: .sequentiallyConsistent)
       if outcome.exchanged { return true }
       seen = outcome.original
     }

@@ -31,11 +31,13 @@ final class PendingNotifications: Sendable {
 
   /// The batch is complete: sends what waits for it, at most once, without waiting for the answer.
   func send(_ id: BatchID) {
-    guard let pending = state.withLock({ state -> Pending? in
-      guard let pending = state.waiting.removeValue(forKey: id.rawValue) else { return nil }
-      state.underWay += 1
-      return pending
-    }) else { return }
+    guard
+      let pending = state.withLock({ state -> Pending? in
+        guard let pending = state.waiting.removeValue(forKey: id.rawValue) else { return nil }
+        state.underWay += 1
+        return pending
+      })
+    else { return }
     let message = NotifyMessage(name: pending.message.name, message: pending.message.message)
     client.notifying(message, server: pending.peer).whenComplete { [self] outcome in
       state.withLock { $0.underWay -= 1 }

@@ -42,17 +42,14 @@ extension TransferEngine {
     }
     try batches.with(id) { batch throws(TransferError) in
       try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
-        if let notification {
-          let target = first.target == .local ? name : try segments.segment(first.target).name
-          notifications.add(notification, to: target, after: id)
-          batch.pointee.hasNotification.store(1, ordering: .relaxed)
-        }
-        do throws(TransferError) {
-          try submit(requests, to: batch, fabric: fabric, registry: registry)
-        } catch {
-          if notification != nil { notifications.discard(id) }
-          throw error
-        }
+        guard let notification else { return try submit(requests, to: batch, fabric: fabric, registry: registry) }
+        let target = first.target == .local ? name : try segments.segment(first.target).name
+        try submit(requests, to: batch, fabric: fabric, registry: registry)
+        // Only now: before, the batch is complete as far as it was submitted, and whoever asks for its status would
+        // send this. Whoever has seen its end since has sent nothing, so that is made up for.
+        notifications.add(notification, to: target, after: id)
+        batch.pointee.hasNotification.store(1, ordering: .releasing)
+        _ = finalStatus(batch, id)
       }
     }
   }
@@ -97,9 +94,10 @@ extension TransferEngine {
     registry: LocalRegistry
   ) throws(TransferError) {
     var hasRefreshed = false
-    // A submission looks for links, finds them missing, makes them and looks again; a peer that drops every one of them
-    // again ends that.
-    for _ in 0..<3 {
+    // A submission looks for links, finds those to one peer missing, makes them and looks again, until there are all; a
+    // peer that drops every one of them again ends that.
+    var attempts: [ObjectIdentifier: Int] = [:]
+    while true {
       let outcome: SubmissionOutcome
       do throws(TransferError) {
         outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
@@ -114,17 +112,25 @@ extension TransferEngine {
       case .submitted:
         return
       case .missing(let segment, let current, let pair):
+        attempts[ObjectIdentifier(segment), default: 0] += 1
+        guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
+          throw TransferError(
+            .endpoint, "The links to \(segment.name) break as soon as they are made. Check the peer's log.")
+        }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
-        try current.peer.connect(pairs, from: identity, by: client)
-        // The links may have broken because the peer came back as another process, with other keys.
-        if !hasRefreshed, current.peer.hasReconnected {
-          hasRefreshed = true
+        do throws(TransferError) {
+          try current.peer.connect(pairs, from: identity, by: client)
+        } catch {
+          // Under the same name there may be another process by now, which has other NICs.
+          guard error.code == .handshakeRejected, attempts[ObjectIdentifier(segment)] == 1 else { throw error }
           try segments.refresh(segment)
+          continue
         }
+        // The links may have broken because the peer came back as another process, with other keys.
+        if current.peer.hasReconnected { try segments.refresh(segment) }
       }
     }
-    throw TransferError(.endpoint, "The links to the peer break as soon as they are made. Check the peer's log.")
   }
 
   private enum SubmissionOutcome {
@@ -188,9 +194,11 @@ extension TransferEngine {
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
+        let plan = Plan(
+          local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses,
+          maximumLength: fabric.maximumMessageSize)
         let isComplete = try submission.plan(
-          run, from: start, peer: current.peer, snapshot: current.snapshot,
-          fabric: fabric, turn: turn &+ UInt64(start))
+          run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
         if !isComplete, let missing = submission.missing {
           submission.undo()
           return .missing(segment, current, missing)

@@ -43,8 +43,6 @@ final class LocalRegistry: Sendable {
 
   /// A withdrawal waits this long for transfers that use the buffer, in nanoseconds.
   private static let withdrawalPatience: UInt64 = 30_000_000_000
-  /// Buffers from this size on are touched and registered by several threads, in bytes; upstream's number.
-  private static let largeBuffer = 4 << 30
 
   private let state = Mutex(State())
   private let progress: Progress
@@ -167,9 +165,9 @@ final class LocalRegistry: Sendable {
     }
     let place = location == "*" ? MemoryLocation.location(of: address) : location
     let plan: RegistrationPlan
-    // Asking reads the map of the whole process, which takes long, and no smaller buffer meets a NIC's page limit
-    // however small its pages are.
-    let pageSize = buffer.length >= Self.largeBuffer ? PageSize.kernelPageSize(of: address) : PageSize.system
+    // Asking reads the map of the whole process, which takes long, and no buffer that is too small to be touched first
+    // meets a NIC's page limit however small its pages are.
+    let pageSize = buffer.length >= Prefault.minimumLength ? PageSize.kernelPageSize(of: address) : PageSize.system
     do {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,
@@ -179,10 +177,11 @@ final class LocalRegistry: Sendable {
     } catch {
       throw TransferError(.context, "\(error)")
     }
-    let isLarge = buffer.length >= Self.largeBuffer && place.hasPrefix("cpu")
+    let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    let isLarge = Prefault.isWorthwhile(location: place, length: buffer.length, processors: processors)
     if isLarge {
-      let threads = Prefault.threadCount(processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-      if threads >= 4 { _ = Prefault.touch(address: address, length: buffer.length, pageSize: pageSize, threads: threads) }
+      let threads = Prefault.threadCount(processors: processors)
+      _ = Prefault.touch(address: address, length: buffer.length, pageSize: pageSize, threads: threads)
     }
     var chunks: [Region.Chunk] = []
     do {
@@ -226,7 +225,8 @@ final class LocalRegistry: Sendable {
       for other in rails {
         _ = try? other.exclusively { () throws(FabricError) in keys[other.index]?.close() }
       }
-      throw FabricError(call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
+      throw FabricError(
+        call: "\(error.call) on \(rail.device)", code: error.code, text: error.text, advice: error.advice)
     }
     return keys
   }

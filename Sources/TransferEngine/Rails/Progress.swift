@@ -20,9 +20,12 @@ final class Progress: @unchecked Sendable {
   private static let passesBeforeSleep = 32
   /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds.
   private static let longestSleep: UInt64 = 2_000_000
-  /// Between the passes of a thread that has nothing to do, in nanoseconds: at first, and at most.
+  /// Between the passes of a thread that has nothing to do, in nanoseconds: at first, at most while the last sign of
+  /// life is less than ``drowsiness`` ago, and at most after that.
   private static let shortestNap: UInt64 = 50_000
   private static let longestNap: UInt64 = 1_000_000
+  private static let longestSleepOfThread: UInt64 = 5_000_000
+  private static let drowsiness: UInt64 = 1_000_000_000
   /// How long a thread keeps looking after the last sign of life, in nanoseconds.
   private static let alertness: UInt64 = 200_000
 
@@ -161,15 +164,21 @@ final class Progress: @unchecked Sendable {
         nap = 0
         if progress == 0 { Thread.yield() }
       } else {
-        nap = callersDrive ? 4 * Self.shortestNap : min(max(2 * nap, Self.shortestNap), Self.longestNap)
-        self.nap(nap)
+        let longest = now &- lastSign < Self.drowsiness ? Self.longestNap : Self.longestSleepOfThread
+        nap = callersDrive ? 4 * Self.shortestNap : min(max(2 * nap, Self.shortestNap), longest)
+        if self.nap(nap) {
+          lastSign = Clock.now
+          nap = 0
+        }
       }
     }
   }
 
-  private func nap(_ nanoseconds: UInt64) {
+  /// Returns whether somebody ended the nap.
+  private func nap(_ nanoseconds: UInt64) -> Bool {
     napping.pointee.store(1, ordering: .sequentiallyConsistent)
-    guard !isStopping.load(ordering: .sequentiallyConsistent) else { return }
+    guard !isStopping.load(ordering: .sequentiallyConsistent) else { return true }
     _ = clinux_futex_wait(napWord, 1, Int64(nanoseconds))
+    return napping.pointee.load(ordering: .relaxed) == 0
   }
 }

@@ -117,7 +117,7 @@ final class Rail: @unchecked Sendable {
     progress += state.pointee.sweep(now: now)
     let settled = state.pointee.takeSettled()
     if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
-    if let reports = state.pointee.takeReports() { log(reports) }
+    if let reports = state.pointee.takeReports(now: now) { log(reports) }
     return progress
   }
 

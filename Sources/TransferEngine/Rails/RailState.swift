@@ -33,6 +33,7 @@ struct RailState: ~Copyable {
   /// Texts of failures to log when the baton is free.
   private var reports: [String] = []
   private var droppedReports = 0
+  private var lastReport: UInt64 = 0
 
   // What the rail did so far.
   var completedOperations: UInt64 = 0
@@ -43,6 +44,8 @@ struct RailState: ~Copyable {
   private static let burst = 64
   /// Requests posted for one link before the next link has its turn.
   private static let quantum = 32
+  /// Between reports, in nanoseconds.
+  private static let reportInterval: UInt64 = 1_000_000_000
   /// Deadlines are looked at this often, in nanoseconds.
   private static let sweepInterval: UInt64 = 1_000_000
 
@@ -62,9 +65,10 @@ struct RailState: ~Copyable {
     return settled
   }
 
-  /// What to log, at most once per call.
-  mutating func takeReports() -> (texts: [String], dropped: Int)? {
-    guard !reports.isEmpty else { return nil }
+  /// What to log, at most once a second: a peer that dies with thousands of requests on their way is one story.
+  mutating func takeReports(now: UInt64) -> (texts: [String], dropped: Int)? {
+    guard !reports.isEmpty, now &- lastReport >= Self.reportInterval else { return nil }
+    lastReport = now
     defer {
       reports.removeAll(keepingCapacity: true)
       droppedReports = 0

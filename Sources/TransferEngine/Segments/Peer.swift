@@ -18,9 +18,25 @@ final class Peer: @unchecked Sendable {
   /// The peer's NICs, in the order of its descriptor.
   let nics: [String]
 
+  /// The links; while they are used by anybody but their peer, the peer must be held, and be planned with.
+  struct Links {
+    /// A link's address per pair, 0 where there is none; rails x NICs.
+    fileprivate let table: UnsafeMutablePointer<Atomic<UInt>>
+    fileprivate let nicCount: Int
+
+    /// The link from rail `rail` to NIC `nic`; nil where there is none that works.
+    @inline(__always)
+    func link(_ rail: Int, _ nic: Int) -> PeerLinkPointer? {
+      let bits = table[rail &* nicCount &+ nic].load(ordering: .sequentiallyConsistent)
+      guard let link = PeerLinkPointer(bitPattern: bits), !link.pointee.isBroken.load(ordering: .relaxed) else {
+        return nil
+      }
+      return link
+    }
+  }
+
+  let links: Links
   private let rails: [Rail]
-  /// A link's address per pair, 0 where there is none; rails x NICs.
-  private let links: UnsafeMutablePointer<Atomic<UInt>>
   /// Threads that plan with ``links`` right now: what they may have seen is not taken away under them.
   private let planners = Atomic<Int>(0)
   /// Held while links are made, so that threads which all want the same peer ask it once. Only callers of this engine
@@ -35,8 +51,9 @@ final class Peer: @unchecked Sendable {
     self.name = name
     self.nics = nics
     self.rails = rails
-    links = .allocate(capacity: max(1, rails.count * nics.count))
-    for index in 0..<(rails.count * nics.count) { (links + index).initialize(to: Atomic(0)) }
+    let table = UnsafeMutablePointer<Atomic<UInt>>.allocate(capacity: max(1, rails.count * nics.count))
+    for index in 0..<(rails.count * nics.count) { (table + index).initialize(to: Atomic(0)) }
+    links = Links(table: table, nicCount: nics.count)
   }
 
   /// Nobody plans any more: planners hold the peer.
@@ -44,28 +61,18 @@ final class Peer: @unchecked Sendable {
     for rail in rails {
       for nic in nics.indices { replace(Pair(rail: rail.index, nic: nic), by: nil) }
     }
-    links.deallocate()
+    links.table.deallocate()
   }
 
-  /// Runs `body`, during which links that it gets from ``link(_:_:)`` stay valid.
+  /// From here to ``endPlanning()``, links that were found in ``links`` stay valid.
   func beginPlanning() { planners.add(1, ordering: .sequentiallyConsistent) }
   func endPlanning() { planners.subtract(1, ordering: .sequentiallyConsistent) }
-
-  /// The link from rail `rail` to NIC `nic`; nil where there is none that works.
-  @inline(__always)
-  func link(_ rail: Int, _ nic: Int) -> PeerLinkPointer? {
-    let bits = links[rail * nics.count + nic].load(ordering: .sequentiallyConsistent)
-    guard let link = PeerLinkPointer(bitPattern: bits), !link.pointee.isBroken.load(ordering: .relaxed) else {
-      return nil
-    }
-    return link
-  }
 
   /// How many of `pairs` are connected.
   func connected(_ pairs: [Pair]) -> Int {
     beginPlanning()
     defer { endPlanning() }
-    return pairs.count { link($0.rail, $0.nic) != nil }
+    return pairs.count { links.link($0.rail, $0.nic) != nil }
   }
 
   /// Makes those of the links `pairs` that do not exist or are broken.
@@ -75,7 +82,7 @@ final class Peer: @unchecked Sendable {
   func connect(_ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient) throws(TransferError) {
     try connecting.withLock { _ throws(TransferError) in
       beginPlanning()
-      let missing = pairs.filter { link($0.rail, $0.nic) == nil }
+      let missing = pairs.filter { links.link($0.rail, $0.nic) == nil }
       endPlanning()
       guard let first = missing.first else { return }
       let reply: ConnectionMessage
@@ -135,7 +142,7 @@ final class Peer: @unchecked Sendable {
   }
 
   private func replace(_ pair: Pair, by link: UInt?) {
-    let old = links[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
+    let old = links.table[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
     guard let old = PeerLinkPointer(bitPattern: old) else { return }
     reconnected.store(true, ordering: .relaxed)
     // Planning is short and never waits, so this is.

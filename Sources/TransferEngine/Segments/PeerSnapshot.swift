@@ -17,7 +17,7 @@ final class PeerSnapshot: @unchecked Sendable {
   /// Whether the peer serves its memory over a transport that this engine has.
   let isServed: Bool
   /// Which of the peer's NICs each local rail talks to, where the memory is registered with it.
-  let primary: [Int]
+  let primary: UnsafeBufferPointer<Int>
   private let keys: UnsafeMutablePointer<UInt64>
 
   /// - Parameter rails: The local devices by name, in the order of the rails.
@@ -28,9 +28,12 @@ final class PeerSnapshot: @unchecked Sendable {
     isServed = descriptor.transport == .efa
     // By name first: on two hosts of one kind the same name is the same place on the same network rail. What has no
     // namesake is dealt out evenly.
-    primary = rails.indices.map { rail in
-      descriptor.devices.firstIndex { $0.name == rails[rail] } ?? (nics == 0 ? 0 : rail % nics)
+    let primary = UnsafeMutableBufferPointer<Int>.allocate(capacity: rails.count)
+    for rail in rails.indices {
+      let namesake = descriptor.devices.firstIndex { $0.name == rails[rail] }
+      primary.initializeElement(at: rail, to: namesake ?? (nics == 0 ? 0 : rail % nics))
     }
+    self.primary = UnsafeBufferPointer(primary)
     let usable = descriptor.buffers.filter { $0.remoteKeys.count == nics && $0.remoteKeys.contains { $0 != 0 } }
       .sorted { $0.address < $1.address }
     keys = .allocate(capacity: max(1, usable.count * nics))
@@ -46,6 +49,7 @@ final class PeerSnapshot: @unchecked Sendable {
   deinit {
     chunks.deallocate()
     keys.deallocate()
+    primary.deallocate()
   }
 
   /// The index of a chunk that holds `address`; nil where none does.
@@ -70,11 +74,10 @@ final class PeerSnapshot: @unchecked Sendable {
   /// Neighbours looked at for a range that encloses others.
   private static let overlapSearch = 16
 
-  /// The peer's NIC to use from `rail` for memory with these `keys`; nil where it is registered with none.
-  @inline(__always)
-  func nic(for rail: Int, keys: UnsafeMutablePointer<UInt64>) -> Int? {
-    let first = primary[rail]
-    if keys[first] != 0 { return first }
+  /// Another of the peer's NICs for memory with these `keys`, which is not registered with NIC `first`; nil where it
+  /// is registered with none.
+  @inline(never)
+  func nic(after first: Int, keys: UnsafeMutablePointer<UInt64>) -> Int? {
     for step in 1..<max(1, nicCount) {
       let nic = (first + step) % nicCount
       if keys[nic] != 0 { return nic }

@@ -106,7 +106,9 @@ final class SegmentTable: Sendable {
     let peer = state.withLock { state -> Peer in
       if let known = state.peers[server]?.peer, known.nics == nics { return known }
       let peer = Peer(name: server, nics: nics, rails: rails)
-      if state.peers.count > 2 * (state.entries.count + 64) { state.peers = state.peers.filter { $0.value.peer != nil } }
+      if state.peers.count > 2 * (state.entries.count + 64) {
+        state.peers = state.peers.filter { $0.value.peer != nil }
+      }
       state.peers[server] = WeakPeer(peer: peer)
       return peer
     }

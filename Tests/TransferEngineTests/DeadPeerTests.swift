@@ -1,0 +1,131 @@
+import TestSupport
+import Testing
+import TransferEngine
+
+extension EngineTests {
+  /// A peer that dies or stops hurts its own transfers and nobody else's.
+  @Suite(.timeLimit(.minutes(3)))
+  struct DeadPeerTests {
+    private static let environment = ["MC_TRANSFER_TIMEOUT": "5"]
+    private static let block = 64 << 10
+    private static let count = 256
+
+    /// Writes of 16 MiB in all.
+    private func writes(_ near: Near, _ segment: SegmentID, _ peer: PeerProcess) -> [TransferRequest] {
+      (0..<Self.count).map {
+        near.request(.write, $0 * Self.block, segment, peer.address + UInt64($0 * Self.block), Self.block)
+      }
+    }
+
+    @Test(arguments: TestFabric.all)
+    func killedPeerFailsItsOwnBatchOnly(_ fabric: TestFabric) throws {
+      let near = try Near(fabric, bufferLength: Self.block * Self.count, environment: Self.environment)
+      let (victim, witness) = (
+        try PeerProcess(provider: fabric.provider), try PeerProcess(provider: fabric.provider)
+      )
+      let (doomed, fine) = (try near.engine.openSegment(victim.name), try near.engine.openSegment(witness.name))
+      try near.engine.warmup(segment: victim.name)
+      try near.engine.warmup(segment: witness.name)
+      near.fill(seed: 500, length: near.length)
+
+      // It stops first: so the batch is certainly under way when it dies.
+      victim.suspend()
+      let batch = try near.start(writes(near, doomed, victim))
+      victim.kill()
+      #expect(try near.transfer(writes(near, fine, witness)).state == .completed)
+      #expect(try witness.mismatch(seed: 500, length: near.length) == nil)
+
+      let status = try near.engine.wait(for: batch, timeout: .seconds(30))
+      #expect(status.state == .failed || status.state == .timedOut, "\(status)")
+      #expect(status.transferredBytes < UInt64(near.length))
+      #expect(try freed(batch, near), "the provider never gave the requests back")
+
+      // The engine forgets nothing of the others, and a new peer can be met.
+      let successor = try PeerProcess(provider: fabric.provider)
+      let next = try near.engine.openSegment(successor.name)
+      #expect(try near.transfer(writes(near, next, successor)).state == .completed)
+      #expect(try successor.mismatch(seed: 500, length: near.length) == nil)
+      #expect(try near.transfer(writes(near, fine, witness)).state == .completed)
+      // What is dead stays an error, and one at once.
+      #expect(throws: TransferError.self) { _ = try near.start(writes(near, doomed, victim)) }
+    }
+
+    @Test(arguments: TestFabric.all)
+    func stoppedPeerIsGivenUpAtTheDeadline(_ fabric: TestFabric) throws {
+      let near = try Near(fabric, bufferLength: Self.block * Self.count, environment: Self.environment)
+      let (sleeper, witness) = (
+        try PeerProcess(provider: fabric.provider), try PeerProcess(provider: fabric.provider)
+      )
+      let (stopped, fine) = (try near.engine.openSegment(sleeper.name), try near.engine.openSegment(witness.name))
+      try near.engine.warmup(segment: sleeper.name)
+      near.fill(seed: 510, length: near.length)
+      sleeper.suspend()
+      defer { sleeper.resume() }
+      // Reads, which nobody but the peer can answer; shm copies the memory of a stopped process without it.
+      let reads = (0..<Self.count).map {
+        near.request(.read, $0 * Self.block, stopped, sleeper.address + UInt64($0 * Self.block), Self.block)
+      }
+      let batch = try near.start(reads)
+      #expect(code { try near.engine.freeBatch(batch) } == .busy)
+      #expect(try near.engine.wait(for: batch, timeout: .milliseconds(1)).state == .waiting)
+      // The others go on meanwhile.
+      #expect(try near.transfer(writes(near, fine, witness)).state == .completed)
+
+      let status = try near.engine.wait(for: batch, timeout: .seconds(30))
+      #expect(status.state == .timedOut)
+      #expect(status.transferredBytes < UInt64(near.length))
+      // A timed-out read may still be written to by the NIC: until then its batch and its memory are kept.
+      #expect(code { try near.engine.freeBatch(batch) } == .busy)
+      #expect(try near.transfer(writes(near, fine, witness)).state == .completed)
+
+      sleeper.resume()
+      #expect(try freed(batch, near), "the requests did not come back although the peer did")
+      #expect(code { _ = try near.engine.status(of: batch) } == .invalidArgument)
+      // The peer can be used again.
+      let write = writes(near, stopped, sleeper)
+      #expect(try near.transfer(write).state == .completed)
+      #expect(try sleeper.mismatch(seed: 510, length: near.length) == nil)
+    }
+
+    /// Frees the batch as soon as the provider has given back all of it. Only a busy batch is waited for.
+    private func freed(_ batch: BatchID, _ near: Near) throws -> Bool {
+      try eventually {
+        do {
+          try near.engine.freeBatch(batch)
+          return true
+        } catch let error as TransferError where error.code == .busy {
+          return false
+        }
+      }
+    }
+
+    /// Not one of a stopped peer's requests keeps another peer's from getting through, with few credits or many.
+    @Test(arguments: TestFabric.all, [2, 4, 16])
+    func stoppedPeerLeavesCreditsToOthers(_ fabric: TestFabric, credits: Int) throws {
+      let near = try Near(
+        fabric, bufferLength: Self.block * Self.count,
+        environment: Self.environment.merging(["MC_MAX_WR": "\(credits)"]) { $1 })
+      let (sleeper, witness) = (
+        try PeerProcess(provider: fabric.provider), try PeerProcess(provider: fabric.provider)
+      )
+      let (stopped, fine) = (try near.engine.openSegment(sleeper.name), try near.engine.openSegment(witness.name))
+      try near.engine.warmup(segment: sleeper.name)
+      try near.engine.warmup(segment: witness.name)
+      near.fill(seed: 520, length: near.length)
+      sleeper.suspend()
+      let batch = try near.start(
+        (0..<Self.count).map {
+          near.request(.read, $0 * Self.block, stopped, sleeper.address + UInt64($0 * Self.block), Self.block)
+        })
+      // Were there no credit left, these would wait for the stopped peer's deadline, five seconds, and beyond: the
+      // batch would still be waiting then.
+      let others = try near.start(Array(writes(near, fine, witness).prefix(64)))
+      #expect(try near.engine.wait(for: others, timeout: .seconds(30)).state == .completed)
+      #expect(try near.engine.status(of: batch).state != .completed)
+      try near.engine.freeBatch(others)
+      sleeper.resume()
+      _ = try near.engine.wait(for: batch, timeout: .seconds(30))
+      #expect(try freed(batch, near))
+    }
+  }
+}

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Runs Moonrail against upstream's own wheels, in both directions, and compares every byte.
+# Usage: interop.sh [--quick]     --quick: up to 1 MiB x 128 instead of up to 333 MB and 4096.
+# Leaves the table in .build/interop/table.md and the peers' logs beside it.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+"$here/setup.sh"
+source "$here/common.sh"
+
+wheels=$root/.build/interop
+mkdir -p "$wheels"
+
+# environment NAME REQUIREMENT...: a virtual environment with these packages, made once
+environment() {
+  local directory=$wheels/$1
+  shift
+  if [ ! -e "$directory/ready" ]; then
+    say "installing $*"
+    rm -rf "$directory"
+    python3 -m venv "$directory"
+    "$directory/bin/pip" install --quiet --disable-pip-version-check "$@"
+    touch "$directory/ready"
+  fi
+}
+
+environment efa mooncake-transfer-engine-efa-non-cuda==0.3.13.post1 numpy
+environment tcp mooncake-transfer-engine-non-cuda==0.3.13.post1 numpy
+environment tcp-old mooncake-transfer-engine-non-cuda==0.3.10.post2 numpy
+
+say "building the peer and the fake EFA provider"
+Tests/FakeEFA/build.sh .build/fake-efa
+swift build -c release --product TestPeer
+
+rm -f "$wheels"/*.log
+exec python3 Tests/Interop/matrix.py --peer "$(swift build -c release --show-bin-path)/TestPeer" --work "$wheels" \
+  --fake-efa "$root/.build/fake-efa" --efa "$wheels/efa/bin/python" --tcp "$wheels/tcp/bin/python" \
+  --tcp-old "$wheels/tcp-old/bin/python" --table "$wheels/table.md" "$@"
