@@ -2,8 +2,9 @@ internal import Wire
 
 /// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
 ///
-/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side. Merging
-/// of neighbours and striping of large requests belong between the reading of a request and ``Slice``.
+/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side, and where
+/// they are longer than an operation can be. Merging of neighbours and striping of large requests belong between the
+/// reading of a request and ``Slice``.
 struct Plan {
   /// The local memory.
   let local: LocalSnapshot
@@ -11,6 +12,8 @@ struct Plan {
   let peer: PeerSnapshot
   /// Whether the provider addresses the peer's memory by virtual address, or by the offset into the registration.
   let usesVirtualAddresses: Bool
+  /// The most bytes of one operation.
+  let maximumLength: Int
 
   /// One operation.
   struct Slice {
@@ -77,7 +80,7 @@ struct Plan {
           far = found
         }
         let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
-        let size = Int(min(UInt(remaining), room))
+        let size = Int(min(UInt(min(remaining, maximumLength)), room))
         let route = here[near].routes[position]
         let keys = there[far].keys
         var nic = primary[route.rail]

@@ -14,7 +14,9 @@ import Testing
       for _ in 0..<100 {
         let new = try engine.allocateBatch(capacity: 4)
         #expect(seen.insert(new).inserted)
-        for id in [old, BatchID(rawValue: 0), BatchID(rawValue: .max), BatchID(rawValue: 7), BatchID(rawValue: 1 << 40)] {
+        for id in [
+          old, BatchID(rawValue: 0), BatchID(rawValue: .max), BatchID(rawValue: 7), BatchID(rawValue: 1 << 40),
+        ] {
           #expect(code { _ = try engine.status(of: id) } == .invalidArgument)
           #expect(code { _ = try engine.wait(for: id, timeout: .zero) } == .invalidArgument)
           #expect(code { try engine.freeBatch(id) } == .invalidArgument)

@@ -93,6 +93,17 @@ struct Weather: CustomTestStringConvertible, Sendable {
     }
   }
 
+  @Test func requestsLongerThanAnOperationCanBeAreSplit() throws {
+    var options = FabricOptions()
+    options.maximumMessageSize = 1000
+    try Net.run(options) { net in
+      let hosts = try TwoHosts(net, count: 65_536)
+      #expect(
+        try hosts.engine.transfer(hosts.requests(of: 50_000)) == TransferStatus(.completed, transferredBytes: 65_536))
+      #expect(hosts.target.mismatches(5) == 0)
+    }
+  }
+
   @Test func theQueueOfCompletionsBoundsTheCreditsToo() throws {
     var options = FabricOptions()
     options.transmitDepth = 64

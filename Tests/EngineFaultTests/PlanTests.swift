@@ -30,6 +30,7 @@ struct Layout {
   var remote: [(start: UInt64, length: UInt64, keys: [UInt64]?)] = []
   var near: [Int] = []
   var usesVirtualAddresses = true
+  var maximumLength = Int.max
 
   func plan() throws -> Plan {
     let fabric = SimulatedFabric()
@@ -55,7 +56,7 @@ struct Layout {
     }
     return Plan(
       local: LocalSnapshot(regions: regions) { _ in near }, peer: PeerSnapshot(descriptor, rails: rails),
-      usesVirtualAddresses: usesVirtualAddresses)
+      usesVirtualAddresses: usesVirtualAddresses, maximumLength: maximumLength)
   }
 
   func make(_ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0) throws -> Collector {
@@ -90,6 +91,14 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     let slice = try #require(plan.slices.first).slice
     #expect(isSame(slice, 0x1800, 0x9000, 0x800) && !slice.isPart)
     #expect(plan.parts == [0: 1])
+  }
+
+  @Test func whatIsLongerThanAnOperationCanBeIsSplit() throws {
+    var layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    layout.maximumLength = 0x600
+    let plan = try layout.make([(0x1000, 0x9000, 0x1000), (0x1000, 0x9000, 0x600)])
+    #expect(plan.slices.map(\.slice.length) == [0x600, 0x600, 0x400, 0x600])
+    #expect(plan.slices.map(\.slice.isPart) == [true, true, true, false])
   }
 
   @Test func nothingToMoveIsNoOperation() throws {
@@ -212,6 +221,7 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     var layout = Layout(rails: names, peerNICs: names.shuffled(using: &generator))
     layout.usesVirtualAddresses = .random(using: &generator)
     layout.near = names.indices.filter { _ in .random(using: &generator) }
+    layout.maximumLength = [Int.max, 200, 64].randomElement(using: &generator) ?? 64
     var length = 0
     for _ in 0..<Int.random(in: 1...8, using: &generator) {
       let size = Int.random(in: 1...300, using: &generator)
@@ -249,7 +259,8 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
         #expect(remote + UInt64(slice.length) <= there.start + there.length)
         #expect(slice.key != 0 && slice.key == there.keys?[slice.nic])
         #expect(layout.near.isEmpty || layout.near.contains(slice.rail))
-        #expect(slice.length > 0 && slice.isPart == (slices.count > 1))
+        #expect(slice.length > 0 && slice.length <= layout.maximumLength)
+        #expect(slice.isPart == (slices.count > 1))
         local += UInt(slice.length)
         remote += UInt64(slice.length)
         left -= slice.length

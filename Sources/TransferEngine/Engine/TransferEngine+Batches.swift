@@ -117,11 +117,6 @@ extension TransferEngine {
           throw TransferError(
             .endpoint, "The links to \(segment.name) break as soon as they are made. Check the peer's log.")
         }
-        guard case .efa = current.snapshot.descriptor.transport else {
-          throw TransferError(
-            .transportNotSupported,
-            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
-        }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
         do throws(TransferError) {
@@ -191,10 +186,17 @@ extension TransferEngine {
         while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
+        guard current.snapshot.isServed else {
+          throw TransferError(
+            .transportNotSupported,
+            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
+        }
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
-        let plan = Plan(local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses)
+        let plan = Plan(
+          local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses,
+          maximumLength: fabric.maximumMessageSize)
         let isComplete = try submission.plan(
           run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
         if !isComplete, let missing = submission.missing {

@@ -165,7 +165,9 @@ final class LocalRegistry: Sendable {
     }
     let place = location == "*" ? MemoryLocation.location(of: address) : location
     let plan: RegistrationPlan
-    let pageSize = PageSize.kernelPageSize(of: address)
+    // Asking reads the map of the whole process, which takes long, and no buffer that is too small to be touched first
+    // meets a NIC's page limit however small its pages are.
+    let pageSize = buffer.length >= Prefault.minimumLength ? PageSize.kernelPageSize(of: address) : PageSize.system
     do {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,

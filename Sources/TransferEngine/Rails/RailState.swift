@@ -358,6 +358,7 @@ struct RailState: ~Copyable {
 
   /// Adds a peer's NIC.
   mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+    try checkForm(address)
     var entry: (handle: fi_addr_t, links: Int)
     if let known = entriesByAddress[address] {
       entry = known
@@ -369,6 +370,17 @@ struct RailState: ~Copyable {
     let link = PeerLinkPointer.allocate(capacity: 1)
     link.initialize(to: PeerLink(address: entry.handle, bytes: address))
     return link
+  }
+
+  /// A provider takes the first bytes of whatever it is given for an address, and finds out later or never.
+  private func checkForm(_ address: [UInt8]) throws(FabricError) {
+    let own = endpoint.address
+    // An address that is a text (shm's) has any length.
+    guard address.count != own.count, !own.starts(with: Array("fi_".utf8)) else { return }
+    throw FabricError(
+      call: "fi_av_insert", code: FI_EINVAL,
+      text: "the peer's address has \(address.count) bytes, addresses of this provider have \(own.count)",
+      advice: "Check that both sides use the same provider.")
   }
 
   /// Takes a link that nobody plans for any more out of use, now or with its last request.
