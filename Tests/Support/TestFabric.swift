@@ -20,9 +20,16 @@ public struct TestFabric: Sendable, CustomStringConvertible {
 
   /// The fabrics that this host has: software providers of the distribution's libfabric, and the fake EFA provider
   /// where `scripts/test.sh` has built it.
-  public static let all: [TestFabric] =
-    ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
-    + (fakeNICs > 0 ? [fakeEFA] : [])
+  ///
+  /// `MOONRAIL_TEST_FABRICS` takes its pick of them: provider names, comma separated.
+  public static let all: [TestFabric] = {
+    let fabrics =
+      ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
+      + (fakeNICs > 0 ? [fakeEFA] : [])
+    guard let wanted = ProcessInfo.processInfo.environment["MOONRAIL_TEST_FABRICS"] else { return fabrics }
+    let names = wanted.split(separator: ",").map(String.init)
+    return fabrics.filter { names.contains($0.provider) }
+  }()
 
   /// The fake EFA, set up or not.
   public static let fakeEFA = TestFabric(provider: "efa", description: "efa (fake, \(fakeNICs) NICs)")

@@ -118,10 +118,10 @@ struct RailState: ~Copyable {
   private mutating func post(from link: PeerLinkPointer) -> Int {
     var posted = 0
     while posted < Self.quantum, inFlight < credits, let request = link.pointee.head {
-      // A link may take up to eight times what it leaves free: alone it gets eight ninths of the credits, and however
-      // many dead peers hold their share, there is always one left for the next (dynamic thresholds; Choudhury and
-      // Hahne, 1998).
-      guard link.pointee.inFlight < 8 * (credits - inFlight) else { break }
+      // A link that has something in flight may take up to eight times what it leaves free besides one: alone it gets
+      // eight ninths of the credits, and even the fewest leave one for another link (dynamic thresholds; Choudhury and
+      // Hahne, 1998). Several dead peers together can still hold nearly all until their deadline.
+      guard link.pointee.inFlight == 0 || link.pointee.inFlight < 8 * (credits - inFlight - 1) else { break }
       let result = call(request, link)
       if result == 0 {
         dequeue(link)
@@ -132,7 +132,7 @@ struct RailState: ~Copyable {
         break
       } else {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
+        link.pointee.markBroken()
         let code = Int32(clamping: -result)
         report("\(request.pointee.opcode) of \(request.pointee.length) bytes was not accepted: error \(code)")
         settle(request, as: .failed)
@@ -210,7 +210,7 @@ struct RailState: ~Copyable {
     }
     let request = context.assumingMemoryBound(to: WorkRequest.self)
     report("\(request.pointee.opcode) of \(request.pointee.length) bytes failed: \(failure.summary)")
-    request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+    request.pointee.link.pointee.markBroken()
     remove(request)
     if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
   }
@@ -269,7 +269,7 @@ struct RailState: ~Copyable {
       request.pointee.isAbandoned = true
       request.pointee.use.pointee.count.add(1, ordering: .relaxed)
       request.pointee.batch.pointee.abandoned.add(1, ordering: .relaxed)
-      request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+      request.pointee.link.pointee.markBroken()
       settle(request, as: .timedOut)
       expired += 1
     }
@@ -278,7 +278,7 @@ struct RailState: ~Copyable {
       ready = link.pointee.nextReady
       while let request = link.pointee.head, request.pointee.deadline <= now {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
+        link.pointee.markBroken()
         settle(request, as: .timedOut)
         expired += 1
       }
@@ -313,12 +313,12 @@ struct RailState: ~Copyable {
   // MARK: Links
 
   /// Adds a peer's NIC.
-  mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+  mutating func connect(_ address: [UInt8], _ trouble: PeerTrouble) throws(FabricError) -> PeerLinkPointer {
     let handle: fi_addr_t
     if let known = kept?[address] { handle = known } else { handle = try endpoint.peers.insert(address) }
     kept?[address] = handle
     let link = PeerLinkPointer.allocate(capacity: 1)
-    link.initialize(to: PeerLink(address: handle))
+    link.initialize(to: PeerLink(address: handle, trouble: trouble))
     return link
   }
 

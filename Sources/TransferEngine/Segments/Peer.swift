@@ -27,9 +27,13 @@ final class Peer: @unchecked Sendable {
   /// ever hold it: a handshake that comes in is answered without.
   private let connecting = Mutex<Void>(())
 
-  /// Whether a link was made in the place of a broken one since this was asked last.
-  private let reconnected = Atomic<Bool>(false)
-  var hasReconnected: Bool { reconnected.exchange(false, ordering: .relaxed) }
+  /// Whether a link broke since ``takeTrouble()`` was called last.
+  @inline(__always)
+  var isInTrouble: Bool { trouble.isNew.load(ordering: .relaxed) }
+  func takeTrouble() -> Bool { trouble.isNew.exchange(false, ordering: .relaxed) }
+  /// What was taken could not be mended.
+  func returnTrouble() { trouble.isNew.store(true, ordering: .relaxed) }
+  private let trouble = PeerTrouble()
 
   init(name: String, nics: [String], rails: [Rail]) {
     self.name = name
@@ -126,7 +130,7 @@ final class Peer: @unchecked Sendable {
     do {
       // Created under the baton and known to nobody else yet.
       let link = try rails[pair.rail].control { state throws(FabricError) in
-        UInt(bitPattern: try state.connect(address))
+        UInt(bitPattern: try state.connect(address, trouble))
       }
       replace(pair, by: link)
     } catch {
@@ -137,7 +141,6 @@ final class Peer: @unchecked Sendable {
   private func replace(_ pair: Pair, by link: UInt?) {
     let old = links[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
     guard let old = PeerLinkPointer(bitPattern: old) else { return }
-    reconnected.store(true, ordering: .relaxed)
     // Planning is short and never waits, so this is.
     while planners.load(ordering: .sequentiallyConsistent) > 0 { Thread.yield() }
     do {
