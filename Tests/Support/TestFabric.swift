@@ -31,6 +31,9 @@ public struct TestFabric: Sendable, CustomStringConvertible {
     return fabrics.filter { names.contains($0.provider) }
   }()
 
+  /// Two fabrics that have nothing in common where there are so many: for what hardly depends on the fabric.
+  public static let few: [TestFabric] = all.count > 2 ? [all[0], all[all.count - 1]] : all
+
   /// The fake EFA, set up or not.
   public static let fakeEFA = TestFabric(provider: "efa", description: "efa (fake, \(fakeNICs) NICs)")
 }

@@ -102,7 +102,7 @@ extension EngineTests {
     /// A peer that comes back under its name with fewer NICs is met again.
     @Test func peerComesBackWithFewerNICs() throws {
       let near = try Near(Self.fabric, bufferLength: 1 << 20, environment: ["MC_TRANSFER_TIMEOUT": "5"])
-      var environment = ["MC_MIN_PRC_PORT": "17002", "MC_MAX_PRC_PORT": "17002"]
+      var environment = PeerProcess.portOfItsOwn()
       let first = try PeerProcess(provider: "efa", bufferLength: 1 << 20, environment: environment)
       try exchange(near, first, count: 16, block: 65536)
       first.kill()

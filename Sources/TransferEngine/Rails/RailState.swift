@@ -23,10 +23,13 @@ struct RailState: ~Copyable {
   private var lastSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
-  /// Addresses that stay in the vector once they are in it; nil where they are taken out with their link. The shm
-  /// provider does not tell the far side, which goes on using its place in our table: its next request would find
-  /// nothing there and end this process.
-  private var kept: [[UInt8]: fi_addr_t]?
+  /// The addresses in the vector, each once however many links use it: providers differ in whether they count. A link
+  /// that is made in the place of a broken one mostly has the same address.
+  private var handles: [[UInt8]: fi_addr_t] = [:]
+  private var uses: [fi_addr_t: (address: [UInt8], links: Int)] = [:]
+  /// Whether addresses stay in the vector. The shm provider does not tell the far side when one is taken out, which
+  /// goes on using its place in our table: its next request would find nothing there and end this process.
+  private let keepsAddresses: Bool
   /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
   private var tally = Tally()
   /// Texts of failures to log when the baton is free.
@@ -47,7 +50,7 @@ struct RailState: ~Copyable {
 
   init(endpoint: consuming Endpoint, credits: Int, keepsAddresses: Bool) {
     self.endpoint = endpoint
-    kept = keepsAddresses ? [:] : nil
+    self.keepsAddresses = keepsAddresses
     self.credits = credits
     entries = .allocate(capacity: Self.burst)
   }
@@ -315,21 +318,30 @@ struct RailState: ~Copyable {
   /// Adds a peer's NIC.
   mutating func connect(_ address: [UInt8], _ trouble: PeerTrouble) throws(FabricError) -> PeerLinkPointer {
     let handle: fi_addr_t
-    if let known = kept?[address] { handle = known } else { handle = try endpoint.peers.insert(address) }
-    kept?[address] = handle
+    if let known = handles[address] { handle = known } else { handle = try endpoint.peers.insert(address) }
+    handles[address] = handle
+    uses[handle] = (address, (uses[handle]?.links ?? 0) + 1)
     let link = PeerLinkPointer.allocate(capacity: 1)
     link.initialize(to: PeerLink(address: handle, trouble: trouble))
     return link
   }
 
   /// Takes a link that nobody plans for any more out of use, now or with its last request.
-  func retire(_ link: PeerLinkPointer) {
+  mutating func retire(_ link: PeerLinkPointer) {
     link.pointee.isRetired = true
     if link.pointee.isIdle, !link.pointee.isReady { free(link) }
   }
 
-  private func free(_ link: PeerLinkPointer) {
-    if kept == nil { endpoint.peers.remove(link.pointee.address) }
+  private mutating func free(_ link: PeerLinkPointer) {
+    let handle = link.pointee.address
+    if let use = uses[handle] {
+      uses[handle] = (use.address, use.links - 1)
+      if use.links == 1, !keepsAddresses {
+        uses[handle] = nil
+        handles[use.address] = nil
+        endpoint.peers.remove(handle)
+      }
+    }
     link.deinitialize(count: 1)
     link.deallocate()
   }

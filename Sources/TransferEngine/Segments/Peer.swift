@@ -30,7 +30,16 @@ final class Peer: @unchecked Sendable {
   /// Whether a link broke since ``takeTrouble()`` was called last.
   @inline(__always)
   var isInTrouble: Bool { trouble.isNew.load(ordering: .relaxed) }
-  func takeTrouble() -> Bool { trouble.isNew.exchange(false, ordering: .relaxed) }
+  /// Where a link broke, the others are not to be trusted either: they lead to the same process, which may be gone.
+  func takeTrouble() -> Bool {
+    guard trouble.isNew.exchange(false, ordering: .relaxed) else { return false }
+    beginPlanning()
+    defer { endPlanning() }
+    for rail in rails.indices {
+      for nic in nics.indices { link(rail, nic)?.pointee.isBroken.store(true, ordering: .relaxed) }
+    }
+    return true
+  }
   /// What was taken could not be mended.
   func returnTrouble() { trouble.isNew.store(true, ordering: .relaxed) }
   private let trouble = PeerTrouble()
