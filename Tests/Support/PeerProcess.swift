@@ -53,6 +53,13 @@ public final class PeerProcess: @unchecked Sendable {
 
   deinit { kill() }
 
+  /// Settings that pin a peer to one port, drawn outside of the engine's usual range, so that another can come back
+  /// under its name.
+  public static func portOfItsOwn() -> [String: String] {
+    let port = "\(Int.random(in: 20_000..<32_000))"
+    return ["MC_MIN_RPC_PORT": port, "MC_MAX_RPC_PORT": port]
+  }
+
   /// Sends one command and returns the peer's answer.
   public func ask(_ command: String, within seconds: Double = 50) throws -> String {
     try tell(command)

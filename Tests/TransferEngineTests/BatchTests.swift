@@ -6,7 +6,7 @@ extension EngineTests {
   /// What is asked wrongly is answered with an error that says so, and nothing else happens.
   @Suite(.timeLimit(.minutes(1)))
   struct BatchTests {
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func idsThatAreNoneAreRefused(_ fabric: TestFabric) throws {
       let (near, other) = (try Near(fabric, bufferLength: 4096), try Near(fabric, bufferLength: 4096))
       let freed = try near.engine.allocateBatch(capacity: 1)
@@ -28,7 +28,7 @@ extension EngineTests {
       try near.engine.freeBatch(successor)
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func capacityIsALimit(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 8192)
       for capacity in [0, -1, .min] {
@@ -49,7 +49,7 @@ extension EngineTests {
       try near.engine.freeBatch(batch)
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func badRequestsStartNothing(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 8192)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 8192)
@@ -88,7 +88,7 @@ extension EngineTests {
       #expect(try peer.mismatch(seed: 700, length: 8192) == nil, "a request of a refused call was carried out")
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func nothingToMoveIsComplete(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4096)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 4096)
@@ -103,7 +103,7 @@ extension EngineTests {
       }
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func segmentsThatAreNotOpenAreRefused(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4096)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 4096)
@@ -118,7 +118,7 @@ extension EngineTests {
       #expect(try near.engine.openSegment(peer.name) != segment, "a closed segment's number came back")
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func registrationsThatCannotBeAreRefused(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4 * 4096, isRegistered: false)
       try near.engine.register(near.base + 4096, length: 4096)

@@ -6,7 +6,7 @@ extension EngineTests {
   /// Messages beside the data.
   @Suite(.timeLimit(.minutes(1)))
   struct NotificationTests {
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func arrivesOnceAfterTheData(_ fabric: TestFabric) throws {
       let length = 8 << 20
       let near = try Near(fabric, bufferLength: length)
@@ -34,7 +34,7 @@ extension EngineTests {
       #expect(try peer.ask("notifications") == "ok near=last")
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func nothingArrivesForWhatWasNotDone(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4096)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 4096)
@@ -54,7 +54,7 @@ extension EngineTests {
       #expect(try peer.ask("notifications") == "ok near=fence")
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.few)
     func notifyAndProbe(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4096)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 4096)

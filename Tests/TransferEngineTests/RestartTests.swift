@@ -8,19 +8,18 @@ extension EngineTests {
   @Suite(.timeLimit(.minutes(2)))
   struct RestartTests {
     private static let length = 1 << 20
-    /// A port of their own, so that a peer can come back under its name.
-    private static let pinned = ["MC_MIN_PRC_PORT": "17001", "MC_MAX_PRC_PORT": "17001", "MC_TRANSFER_TIMEOUT": "5"]
 
-    /// Whether a write gets through within a few attempts; each attempt may find out about one thing that has changed.
+    /// Whether a write gets through at the second attempt at the latest: one may find out that something has changed.
     private func getsThrough(_ near: Near, _ segment: SegmentID, _ peer: PeerProcess, seed: UInt64) throws -> Bool {
       near.fill(seed: seed, length: Self.length)
-      for _ in 0..<3 {
+      for _ in 0..<2 {
         let batch = try near.engine.allocateBatch(capacity: 1)
         do {
           try near.engine.submit([near.request(.write, 0, segment, peer.address, Self.length)], to: batch)
         } catch {
           continue
         }
+        defer { try? near.engine.freeBatch(batch) }
         if try near.engine.wait(for: batch, timeout: .seconds(30)).state == .completed {
           return try peer.mismatch(seed: seed, length: Self.length) == nil
         }
@@ -39,20 +38,23 @@ extension EngineTests {
       #expect(try getsThrough(near, near.engine.openSegment(second.name), second, seed: 901))
     }
 
-    @Test(arguments: TestFabric.all)
+    /// Not over shm, where what was sent to a dead process keeps the endpoint from all others.
+    @Test(arguments: TestFabric.all.filter { $0.provider != "shm" })
     func underItsOldName(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
-      let first = try PeerProcess(provider: fabric.provider, bufferLength: Self.length, environment: Self.pinned)
+      let pinned = PeerProcess.portOfItsOwn()
+      let first = try PeerProcess(provider: fabric.provider, bufferLength: Self.length, environment: pinned)
       let segment = try near.engine.openSegment(first.name)
       #expect(try getsThrough(near, segment, first, seed: 910))
       first.kill()
       let second = try PeerProcess(
-        provider: fabric.provider, bufferLength: 2 * Self.length, environment: Self.pinned)
+        provider: fabric.provider, bufferLength: 2 * Self.length, environment: pinned)
       #expect(second.name == first.name)
       #expect(try getsThrough(near, segment, second, seed: 911))
     }
 
-    @Test(arguments: TestFabric.all)
+    /// Not over shm: a request whose key its target does not know stays at the head of the target's queue for ever.
+    @Test(arguments: TestFabric.all.filter { $0.provider != "shm" })
     func memoryThatIsRegisteredAgain(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: Self.length)

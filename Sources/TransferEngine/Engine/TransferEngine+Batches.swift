@@ -119,16 +119,17 @@ extension TransferEngine {
         }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
+        // What broke may be another process by now, or have other keys: so its descriptor is of interest, too.
+        let wasInTrouble = current.peer.takeTrouble()
         do throws(TransferError) {
           try current.peer.connect(pairs, from: identity, by: client)
+          if wasInTrouble { try segments.refresh(segment) }
         } catch {
+          if wasInTrouble { current.peer.returnTrouble() }
           // Under the same name there may be another process by now, which has other NICs.
           guard error.code == .handshakeRejected, attempts[ObjectIdentifier(segment)] == 1 else { throw error }
           try segments.refresh(segment)
-          continue
         }
-        // The links may have broken because the peer came back as another process, with other keys.
-        if current.peer.hasReconnected { try segments.refresh(segment) }
       }
     }
   }
@@ -193,6 +194,10 @@ extension TransferEngine {
         }
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
+        guard !current.peer.isInTrouble else {
+          submission.undo()
+          return .missing(segment, current, Peer.Pair(rail: 0, nic: current.snapshot.primary.first ?? 0))
+        }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
         let plan = Plan(
           local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses,

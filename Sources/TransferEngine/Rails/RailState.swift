@@ -138,7 +138,7 @@ struct RailState: ~Copyable {
         break
       } else {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
+        link.pointee.markBroken()
         let code = Int32(clamping: -result)
         report("\(request.pointee.opcode) of \(request.pointee.length) bytes was not accepted: error \(code)")
         settle(request, as: .failed)
@@ -225,7 +225,7 @@ struct RailState: ~Copyable {
     }
     let request = context.assumingMemoryBound(to: WorkRequest.self)
     report("\(request.pointee.opcode) of \(request.pointee.length) bytes failed: \(failure.summary)")
-    request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+    request.pointee.link.pointee.markBroken()
     remove(request)
     if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
   }
@@ -284,7 +284,7 @@ struct RailState: ~Copyable {
       request.pointee.isAbandoned = true
       request.pointee.use.pointee.count.add(1, ordering: .relaxed)
       request.pointee.batch.pointee.abandoned.add(1, ordering: .relaxed)
-      request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+      request.pointee.link.pointee.markBroken()
       settle(request, as: .timedOut)
       expired += 1
     }
@@ -293,7 +293,7 @@ struct RailState: ~Copyable {
       ready = link.pointee.nextReady
       while let request = link.pointee.head, request.pointee.deadline <= now {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
+        link.pointee.markBroken()
         settle(request, as: .timedOut)
         expired += 1
       }
@@ -357,7 +357,7 @@ struct RailState: ~Copyable {
   // MARK: Links
 
   /// Adds a peer's NIC.
-  mutating func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
+  mutating func connect(_ address: [UInt8], _ trouble: PeerTrouble) throws(FabricError) -> PeerLinkPointer {
     try checkForm(address)
     var entry: (handle: fi_addr_t, links: Int)
     if let known = entriesByAddress[address] {
@@ -368,7 +368,7 @@ struct RailState: ~Copyable {
     entry.links += 1
     entriesByAddress[address] = entry
     let link = PeerLinkPointer.allocate(capacity: 1)
-    link.initialize(to: PeerLink(address: entry.handle, bytes: address))
+    link.initialize(to: PeerLink(address: entry.handle, bytes: address, trouble: trouble))
     return link
   }
 
