@@ -23,6 +23,7 @@ struct MoonrailTool: ParsableCommand {
     version: "moonrail \(moonrailVersion)",
     subcommands: [
       DemoCommand.self, BenchCommand.self, ValidateCommand.self, ProbeCommand.self, TopologyCommand.self,
+      MetadataServerCommand.self,
     ])
 
   /// Parses and runs; every way to fail ends with exit status 1 and a message on standard error.
