@@ -115,11 +115,13 @@ final class HTTPConnection: ChannelDuplexHandler {
     connections.setIdle(id, false)
     state = .receiving(head)
     expect(within: options.requestTimeout, context: context)
-    if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > options.maximumValueBytes {
+    if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > options.maximumValueBytes
+    {
       return refuse(tooLarge, head, context: context)
     }
     if head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" }) {
-      context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+      context.writeAndFlush(
+        wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
     }
   }
 

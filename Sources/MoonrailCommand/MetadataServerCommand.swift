@@ -57,6 +57,8 @@ struct MetadataServerCommand: ParsableCommand {
     let logger = Logger(label: "moonrail") { CommandLog(logLevel: level, label: $0) }
     // A connection is a file.
     Self.raiseFileLimit()
+    // A file that may not grow is an error of a write, not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
     let signals = StopSignals()
     let server: MetadataServer
     do throws(MetadataServerError) {

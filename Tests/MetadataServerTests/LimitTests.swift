@@ -167,7 +167,8 @@ struct LimitTests {
     let busy = try RawHTTP(port: served.port)
     busy.send("PUT /metadata?key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
     #expect(try busy.reply().status == 100)
-    let stopping = Thread { served.server.stop() }
+    let server = served.server
+    let stopping = Thread { server.stop() }
     stopping.start()
     #expect(idle.isClosed())
     busy.send("abc")
@@ -176,6 +177,7 @@ struct LimitTests {
     busy.finishSending()
     #expect(busy.isClosed())
     #expect(throws: RawHTTP.Failure.self) { try served.request("GET", "k") }
+    served.wasStopped()
   }
 
   @Test("A port that is taken is an error that names it")

@@ -26,7 +26,7 @@ struct OwnerTests {
     let reply = try served.request("PUT", Self.key, other.entry)
     #expect(reply.status == 400 && reply.text == Self.refusal)
     #expect(try served.request("GET", Self.key).text == owner.entry)
-    #expect(served.lines.contains("its engine answers at 127.0.0.1:\(owner.daemon.port)"))
+    #expect(served.lines.contains("its engine answers at 127.0.0.1:\(owner.port)"))
     // Until it says goodbye.
     #expect(try served.request("DELETE", Self.key).status == 200)
     #expect(try served.request("PUT", Self.key, other.entry).text == "metadata updated")
@@ -38,7 +38,7 @@ struct OwnerTests {
     let served = try Served { $0.persistencePath = persistent ? folder.file : nil }
     let (owner, other) = (try LivingOwner(), try LivingOwner())
     _ = try served.request("PUT", Self.key, owner.entry)
-    owner.daemon.close()
+    owner.die()
     #expect(try served.request("PUT", Self.key, other.entry).text == "metadata updated")
     #expect(try served.request("GET", Self.key).text == other.entry)
     #expect(served.lines.contains("has a new owner"))
@@ -77,7 +77,7 @@ struct OwnerTests {
     let dead = try LivingOwner()
     let (first, second) = (try LivingOwner(), try LivingOwner())
     _ = try served.request("PUT", Self.key, dead.entry)
-    dead.daemon.close()
+    dead.die()
     let connections = try [RawHTTP(port: served.port), RawHTTP(port: served.port)]
     for (connection, owner) in zip(connections, [first, second]) {
       let body = owner.entry

@@ -163,14 +163,17 @@ struct PersistenceTests {
     #expect(FileManager.default.fileExists(atPath: folder.file + ".new") == false)
   }
 
-  @Test("A change that cannot be written down is not made")
-  func diskFull() throws {
-    // Writes to it fail for want of space; it is no regular file, so it is opened here, not by name.
-    let table = EntryTable(maximumEntries: 9, maximumBytes: 999)
-    var changed = table
-    let (outcome, undo) = changed.apply(.put(EntryKey("k"), ByteBuffer(string: "v"), replacing: nil))
-    #expect(outcome == .updated)
-    changed.undo(try #require(undo))
-    #expect(changed.entries == table.entries && changed.byteCount == 0)
+  @Test("What a change has done can be undone, for when it cannot be written down")
+  func undo() throws {
+    var table = EntryTable(maximumEntries: 9, maximumBytes: 999)
+    _ = table.apply(.put(EntryKey("k"), ByteBuffer(string: "v"), replacing: nil))
+    let before = (table.entries, table.byteCount)
+    for change: EntryChange in [
+      .put(EntryKey("k"), ByteBuffer(string: "other"), replacing: nil), .delete(EntryKey("k")),
+      .put(EntryKey("new"), ByteBuffer(string: "v"), replacing: nil),
+    ] {
+      table.undo(try #require(table.apply(change).undo))
+      #expect(table.entries == before.0 && table.byteCount == before.1)
+    }
   }
 }

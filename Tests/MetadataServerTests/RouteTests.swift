@@ -37,7 +37,9 @@ struct RouteTests {
 
   @Test(
     "Without a key every method is told so",
-    arguments: ["/metadata", "/metadata?", "/metadata?key=", "/metadata?key=%20%09", "/metadata?yek=a", "/metadata?key"])
+    arguments: [
+      "/metadata", "/metadata?", "/metadata?key=", "/metadata?key=%20%09", "/metadata?yek=a", "/metadata?key",
+    ])
   func noKey(target: String) throws {
     let served = try Served()
     for method in ["GET", "PUT", "DELETE", "POST"] {
@@ -130,7 +132,8 @@ struct RouteTests {
     #expect(old.isClosed())
     // Half-closed before the reply; a body in chunks; one that waits to be asked for.
     let half = try RawHTTP(port: served.port)
-    half.send("PUT /metadata?key=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+    half.send(
+      "PUT /metadata?key=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
     half.finishSending()
     #expect(try half.reply().text == "metadata updated")
     #expect(half.isClosed())

@@ -52,6 +52,9 @@ final class Served {
     isStopped = true
   }
 
+  /// Somebody else has.
+  func wasStopped() { isStopped = true }
+
   deinit { stop() }
 
   func request(_ method: String, _ key: String, _ body: String? = nil) throws -> RawHTTP.Reply {
@@ -67,14 +70,15 @@ final class Served {
 
 /// An engine that answers probes.
 final class LivingOwner {
-  private struct Service: HandshakeService {
+  private final class Service: HandshakeService {
     func connection(_ request: ConnectionMessage) -> ConnectionMessage { .refusal("test") }
     func segmentDescriptor() -> [UInt8]? { nil }
     func notification(_ message: NotifyMessage) -> NotifyMessage { .rejected }
   }
 
-  let daemon: HandshakeDaemon
-  var entry: String { "{\"ip_or_host_name\":\"127.0.0.1\",\"rpc_port\":\(daemon.port)}" }
+  private let daemon: HandshakeDaemon
+  var port: UInt16 { daemon.port }
+  var entry: String { "{\"ip_or_host_name\":\"127.0.0.1\",\"rpc_port\":\(port)}" }
 
   init() throws {
     var options = HandshakeOptions()
@@ -82,7 +86,9 @@ final class LivingOwner {
     daemon = try HandshakeDaemon(options: options, service: Service(), group: loops, logger: LogLines().logger)
   }
 
-  deinit { daemon.close() }
+  func die() { daemon.close() }
+
+  deinit { die() }
 }
 
 /// A directory that goes with the test.
