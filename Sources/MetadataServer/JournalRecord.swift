@@ -51,14 +51,16 @@ enum JournalRecord {
     buffer.writeInteger(UInt32(clamping: value.readableBytes), endianness: .little)
     buffer.writeBytes(key.bytes)
     buffer.writeImmutableBuffer(value)
-    let checksum = crc32(buffer.viewBytes(at: start + 4, length: buffer.writerIndex - start - 4))
+    let checksum = buffer.withUnsafeReadableBytes { bytes in
+      crc32(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(start + 4 - buffer.readerIndex)))
+    }
     buffer.setInteger(checksum, at: start, endianness: .little)
   }
 
   /// The change that a record stands for: a value, or nil for none. `bytes` is the record without its checksum.
   static func read(_ header: Header, _ bytes: [UInt8]) -> (EntryKey, ByteBuffer?)? {
     let body = bytes.dropFirst(headerLength - 4)
-    guard body.count == header.keyLength + header.valueLength, crc32(bytes) == header.checksum else { return nil }
+    guard body.count == header.keyLength + header.valueLength, bytes.withUnsafeBytes({ crc32($0) }) == header.checksum else { return nil }
     let key = EntryKey(bytes: Array(body.prefix(header.keyLength)))
     return (key, header.kind == put ? ByteBuffer(bytes: body.dropFirst(header.keyLength)) : nil)
   }
@@ -67,13 +69,12 @@ enum JournalRecord {
     (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
   }
 
-  private static func crc32(_ view: ByteBufferView?) -> UInt32 { view.map { crc32($0) } ?? 0 }
-
   /// The checksum that zip and Ethernet use.
-  static func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
-    let table = Self.table
+  static func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
     var value = UInt32.max
-    for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ (value >> 8) }
+    table.withUnsafeBufferPointer { table in
+      for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ (value >> 8) }
+    }
     return ~value
   }
 }

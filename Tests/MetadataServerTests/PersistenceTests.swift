@@ -163,6 +163,11 @@ struct PersistenceTests {
     #expect(FileManager.default.fileExists(atPath: folder.file + ".new") == false)
   }
 
+  @Test("The checksum is the one that other tools compute")
+  func checksum() {
+    #expect(Array("123456789".utf8).withUnsafeBytes { JournalRecord.crc32($0) } == 0xCBF4_3926)
+  }
+
   @Test("What a change has done can be undone, for when it cannot be written down")
   func undo() throws {
     var table = EntryTable(maximumEntries: 9, maximumBytes: 999)
