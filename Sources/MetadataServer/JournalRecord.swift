@@ -60,7 +60,8 @@ enum JournalRecord {
   /// The change that a record stands for: a value, or nil for none. `bytes` is the record without its checksum.
   static func read(_ header: Header, _ bytes: [UInt8]) -> (EntryKey, ByteBuffer?)? {
     let body = bytes.dropFirst(headerLength - 4)
-    guard body.count == header.keyLength + header.valueLength, bytes.withUnsafeBytes({ crc32($0) }) == header.checksum else { return nil }
+    guard body.count == header.keyLength + header.valueLength, bytes.withUnsafeBytes({ crc32($0) }) == header.checksum
+    else { return nil }
     let key = EntryKey(bytes: Array(body.prefix(header.keyLength)))
     return (key, header.kind == put ? ByteBuffer(bytes: body.dropFirst(header.keyLength)) : nil)
   }
