@@ -52,8 +52,9 @@ struct RouteTests {
   @Test("Other methods are refused, by name")
   func methods() throws {
     let served = try Served()
-    for method in ["POST", "PATCH", "OPTIONS", "HEAD"] {
-      let reply = try RawHTTP.request(method, "/metadata?key=a", port: served.port)
+    let connection = try RawHTTP(port: served.port)
+    for method in ["POST", "PATCH", "OPTIONS", "HEAD", "TRACE"] {
+      let reply = try connection.request(method, "/metadata?key=a")
       #expect(reply.status == 405)
       #expect(reply.text == (method == "HEAD" ? "" : "Method not allowed"))
       #expect(reply.headers["content-length"] == "18")
