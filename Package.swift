@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 
 let nio: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -40,13 +41,19 @@ let package = Package(
     .target(name: "Memory", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, logging], swiftSettings: settings),
     .target(
+      name: "MetadataServer", dependencies: ["Metadata", "Wire", nio, nioCore, nioHTTP, logging],
+      swiftSettings: settings),
+    .target(
       name: "TransferEngine",
       dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
       swiftSettings: settings),
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .executableTarget(
       name: "MoonrailCommand",
-      dependencies: ["CLinux", "Fabric", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging],
+      dependencies: [
+        "CLinux", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging,
+        nio, nioCore,
+      ],
       swiftSettings: settings),
 
     .target(
@@ -66,6 +73,10 @@ let package = Package(
     .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
     .testTarget(
       name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
+    .testTarget(
+      name: "MetadataServerTests",
+      dependencies: ["MetadataServer", "Metadata", "TestSupport", "Wire", nio, nioCore, logging],
+      swiftSettings: settings),
     .testTarget(
       name: "TransferEngineTests",
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", logging],

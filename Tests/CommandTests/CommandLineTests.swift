@@ -24,7 +24,7 @@ struct CommandLineTests {
   @Test("Help and version are on standard output, with status 0")
   func help() {
     #expect(Tool.run(["--version"]).output == "moonrail \(moonrailVersion)\n")
-    for command in ["bench", "validate", "probe", "demo", "topology"] {
+    for command in ["bench", "validate", "probe", "demo", "topology", "metadata-server"] {
       let outcome = Tool.run([command, "--help"])
       #expect(outcome.status == 0)
       #expect(outcome.output.contains("moonrail \(command)"))
