@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ int clinux_prefer_node(void *address, size_t length, unsigned node)
 		return EINVAL;
 	mask[node / bits] = 1ul << node % bits;
 	return syscall(SYS_mbind, address, length, MPOL_PREFERRED, mask, sizeof(mask) * 8 + 1, 0) == 0 ? 0 : errno;
+}
+
+int clinux_accept(int listener)
+{
+	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 }
 
 int clinux_gettid(void)

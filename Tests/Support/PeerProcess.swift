@@ -26,11 +26,29 @@ public final class PeerProcess {
   /// Starts a peer and waits until it is ready.
   ///
   /// - Parameter environment: Variables on top of this process's.
-  public init(
+  public convenience init(
     provider: String, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
   ) throws {
+    try self.init(
+      arguments: ["--provider", provider, "--host", host, "--buffer", "\(bufferLength)"], environment: environment)
+  }
+
+  /// Starts a peer that speaks TCP.
+  ///
+  /// - Parameters:
+  ///   - access: What others may do with its buffer: `none`, `readOnly` or `readWrite`.
+  ///   - environment: Variables on top of this process's.
+  public convenience init(
+    tcp host: String, bufferLength: Int = 64 << 20, access: String = "readWrite", environment: [String: String] = [:]
+  ) throws {
+    try self.init(
+      arguments: ["--transport", "tcp", "--host", host, "--buffer", "\(bufferLength)", "--access", access],
+      environment: environment)
+  }
+
+  private init(arguments: [String], environment: [String: String]) throws {
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = ["--provider", provider, "--host", host, "--buffer", "\(bufferLength)"]
+    process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = input
     process.standardOutput = output

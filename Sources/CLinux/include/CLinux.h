@@ -38,6 +38,9 @@ int clinux_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);
 /* Wakes up to `count` threads that sleep on `word`. Returns how many. */
 int clinux_futex_wake(uint32_t *word, int count);
 
+/* accept4(2) with SOCK_CLOEXEC: the next connection of a listening socket, or -1 with errno. */
+int clinux_accept(int listener);
+
 /* Writes the byte at `address` back to itself atomically: a write to the page that loses nobody's change. */
 static inline void clinux_touch(void *address)
 {

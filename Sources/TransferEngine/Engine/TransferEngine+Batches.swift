@@ -33,7 +33,7 @@ extension TransferEngine {
   ) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    let (fabric, registry) = try installed()
+    try checkInstalled()
     guard let first = requests.first else {
       guard notification == nil else {
         throw TransferError(.invalidArgument, "A notification needs at least one request, whose target gets it.")
@@ -48,7 +48,7 @@ extension TransferEngine {
           batch.pointee.hasNotification.store(1, ordering: .relaxed)
         }
         do throws(TransferError) {
-          try submit(requests, to: batch, fabric: fabric, registry: registry)
+          try submit(requests, to: batch)
         } catch {
           if notification != nil { notifications.discard(id) }
           throw error
@@ -64,11 +64,11 @@ extension TransferEngine {
   public func submitIfConnected(_ requests: [TransferRequest], to id: BatchID) throws(TransferError) -> Bool {
     try gate.enter()
     defer { gate.leave() }
-    let (fabric, registry) = try installed()
+    try checkInstalled()
     return try requests.withUnsafeBufferPointer { requests throws(TransferError) in
       try batches.with(id) { batch throws(TransferError) in
         try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
-          let outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+          let outcome = try attempt(requests, to: batch, mayWait: false)
           if case .submitted = outcome { return true } else { return false }
         }
       }
@@ -93,8 +93,7 @@ extension TransferEngine {
   }
 
   private func submit(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer
   ) throws(TransferError) {
     var hasRefreshed = false
     // A submission looks for links, finds them missing, makes them and looks again; a peer that drops every one of them
@@ -102,7 +101,7 @@ extension TransferEngine {
     for _ in 0..<3 {
       let outcome: SubmissionOutcome
       do throws(TransferError) {
-        outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+        outcome = try attempt(requests, to: batch, mayWait: true)
       } catch {
         // Memory that the peer does not seem to have may have been registered since we looked.
         guard error.code == .metadata, !hasRefreshed else { throw error }
@@ -113,18 +112,17 @@ extension TransferEngine {
       switch outcome {
       case .submitted:
         return
+      case .wouldWait:
+        continue
       case .missing(let segment, let pair):
         let current = segment.current
-        guard case .efa = current.snapshot.descriptor.transport else {
-          throw TransferError(
-            .transportNotSupported,
-            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
-        }
+        // Looked at again, it may have become another kind.
+        guard case .fabric(let peer) = current.route else { continue }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
-        try current.peer.connect(pairs, from: identity, by: client)
+        try peer.connect(pairs, from: identity, by: client)
         // The links may have broken because the peer came back as another process, with other keys.
-        if !hasRefreshed, current.peer.hasReconnected {
+        if !hasRefreshed, peer.hasReconnected {
           hasRefreshed = true
           try segments.refresh(segment)
         }
@@ -135,32 +133,36 @@ extension TransferEngine {
 
   private enum SubmissionOutcome {
     case submitted
+    /// A link has to be made first.
     case missing(Segment, Peer.Pair)
+    /// A queue has no room, and the caller may not be made to wait for it.
+    case wouldWait
   }
 
   private func attempt(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, mayWait: Bool
   ) throws(TransferError) -> SubmissionOutcome {
-    let result = withUnsafeTemporaryAllocation(of: Submission.Chain.self, capacity: fabric.rails.count) { chains in
+    // At least one, because without any there would be no address.
+    let count = max(1, progress.rails.count)
+    let result = withUnsafeTemporaryAllocation(of: Submission.Chain.self, capacity: count) { chains in
       chains.initialize(repeating: Submission.Chain())
       return Result<SubmissionOutcome, TransferError> { () throws(TransferError) in
         guard let base = chains.baseAddress else { return .submitted }
-        return try attempt(requests, to: batch, fabric: fabric, registry: registry, chains: base)
+        return try attempt(requests, to: batch, mayWait: mayWait, chains: base)
       }
     }
     return try result.get()
   }
 
   private func attempt(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry, chains: UnsafeMutablePointer<Submission.Chain>
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, mayWait: Bool,
+    chains: UnsafeMutablePointer<Submission.Chain>
   ) throws(TransferError) -> SubmissionOutcome {
     let now = Clock.now
     let local = registry.snapshot
     let turn = turn.add(UInt64(requests.count), ordering: .relaxed).oldValue
     var submission = Submission(
-      batch: batch, rails: fabric.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
+      batch: batch, rails: progress.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
     // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always
     // there is one only, and an array would be an allocation.
     var firstPeer: Peer?
@@ -185,15 +187,24 @@ extension TransferEngine {
         while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
-        current.peer.beginPlanning()
-        if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
-        let plan = Plan(local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses)
-        let isComplete = try submission.plan(
-          run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
-        if !isComplete, let missing = submission.missing {
-          submission.undo()
-          return .missing(segment, missing)
+        switch current.route {
+        case .fabric(let peer):
+          peer.beginPlanning()
+          if firstPeer == nil { firstPeer = peer } else { otherPeers.append(peer) }
+          let plan = Plan(
+            local: local, peer: current.snapshot, usesVirtualAddresses: fabric?.usesVirtualAddresses ?? true)
+          let isComplete = try submission.plan(
+            run, from: start, links: peer.links, by: plan, turn: turn &+ UInt64(start))
+          if !isComplete, let missing = submission.missing {
+            submission.undo()
+            return .missing(segment, missing)
+          }
+        case .stream(let peer):
+          let plan = StreamPlan(local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes)
+          try submission.plan(run, from: start, to: peer, by: plan)
+        case .none:
+          throw unreachable(segment.name, current.snapshot)
         }
         start = end
       }
@@ -201,8 +212,12 @@ extension TransferEngine {
       submission.undo()
       throw error
     }
-    submission.handOver(requestCount: requests.count)
-    _ = fabric.progress.drive(now: now)
+    if !mayWait, !submission.fitsStreams() {
+      submission.undo()
+      return .wouldWait
+    }
+    submission.handOver(requestCount: requests.count, mayWait: mayWait)
+    _ = progress.drive(now: now)
     for index in copies {
       guard let task = submission.task(index) else { continue }
       LocalCopy.run(requests[index], task: task, batch: batch)
@@ -239,7 +254,7 @@ extension TransferEngine {
   /// A batch is not final before every one of its requests is: a failure is reported when nothing moves any more.
   public func status(of batch: BatchID) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
-      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = fabric?.progress.drive(now: Clock.now) }
+      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = progress.drive(now: Clock.now) }
       return finalStatus(pointer, batch)
     }
   }
@@ -253,7 +268,7 @@ extension TransferEngine {
           .invalidArgument, "Batch \(batch) has \(submitted) requests: there is no number \(task).")
       }
       if (tasks + task).pointee.remaining.load(ordering: .acquiring) > 0 {
-        _ = fabric?.progress.drive(now: Clock.now)
+        _ = progress.drive(now: Clock.now)
       }
       _ = finalStatus(pointer, batch)
       return (tasks + task).pointee.status
@@ -264,10 +279,8 @@ extension TransferEngine {
   /// on: no other thread has to.
   public func wait(for batch: BatchID, timeout: Duration) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
-      if let fabric {
-        let deadline = Clock.after(timeout, from: Clock.now)
-        _ = fabric.progress.wait(for: pointer, deadline: deadline)
-      }
+      let deadline = Clock.after(timeout, from: Clock.now)
+      _ = progress.wait(for: pointer, deadline: deadline)
       return finalStatus(pointer, batch)
     }
   }
@@ -285,7 +298,7 @@ extension TransferEngine {
         Unmanaged<SettlementHandler>.fromOpaque(opaque).takeRetainedValue().body()
       }
       if pointer.pointee.outstanding.load(ordering: .sequentiallyConsistent) == 0 { pointer.callHandler() }
-      fabric?.progress.wake()
+      progress.wake()
     }
   }
 
