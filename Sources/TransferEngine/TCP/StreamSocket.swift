@@ -31,21 +31,6 @@ enum StreamSocket {
     return recv(socket, &byte, 1, Int32(MSG_PEEK) | dontWait) < 0 && errno == EAGAIN
   }
 
-  /// Moves what fits of `parts`, in the direction of the call's name. As `sendmsg` and `recvmsg`.
-  static func send(_ socket: Int32, _ parts: UnsafeMutablePointer<iovec>, _ count: Int, flags: Int32 = 0) -> Int {
-    var message = msghdr()
-    message.msg_iov = parts
-    message.msg_iovlen = count
-    return sendmsg(socket, &message, Int32(MSG_NOSIGNAL) | flags)
-  }
-
-  static func receive(_ socket: Int32, _ parts: UnsafeMutablePointer<iovec>, _ count: Int, flags: Int32) -> Int {
-    var message = msghdr()
-    message.msg_iov = parts
-    message.msg_iovlen = count
-    return recvmsg(socket, &message, flags)
-  }
-
   static let waitForAll = Int32(MSG_WAITALL)
   static let dontWait = Int32(MSG_DONTWAIT)
 

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Wire
 
@@ -41,7 +42,7 @@ final class TCPLane {
   private let headers = UnsafeMutableRawPointer.allocate(
     byteCount: windowLimit * TCPRequestHeader.length, alignment: 8)
   private let statuses = UnsafeMutableRawPointer.allocate(byteCount: windowLimit * TCPStatusFrame.length, alignment: 8)
-  private let parts = UnsafeMutablePointer<iovec>.allocate(capacity: 2 * windowLimit)
+  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2 * windowLimit)
 
   /// A payload from this size on is received by itself, with one call that comes back when it is complete.
   private static let largePayload = 64 << 10
@@ -139,17 +140,17 @@ final class TCPLane {
         isWrite ? .write : .read, address: request.pointee.remote,
         size: UInt64(truncatingIfNeeded: request.pointee.length), isAcknowledged: isAcknowledged
       ).encode(into: place)
-      parts[total] = iovec(iov_base: place, iov_len: TCPRequestHeader.length)
+      parts[total] = clinux_part(base: place, length: TCPRequestHeader.length)
       total += 1
       if isWrite {
-        parts[total] = iovec(iov_base: request.pointee.local, iov_len: request.pointee.length)
+        parts[total] = clinux_part(base: request.pointee.local, length: request.pointee.length)
         total += 1
       }
     }
     var first = 0
     var lastProgress = Clock.now
     while first < total {
-      let sent = StreamSocket.send(socket, parts + first, total - first)
+      let sent = clinux_send(socket, parts + first, total - first, 0)
       if sent > 0 {
         lastProgress = Clock.now
         advance(&first, by: sent)
@@ -163,10 +164,10 @@ final class TCPLane {
   private func advance(_ first: inout Int, by bytes: Int) {
     var rest = bytes
     while rest > 0 {
-      let here = parts[first].iov_len
+      let here = parts[first].length
       guard rest >= here else {
-        parts[first].iov_base += rest
-        parts[first].iov_len -= rest
+        parts[first].base += rest
+        parts[first].length -= rest
         return
       }
       rest -= here
@@ -180,7 +181,7 @@ final class TCPLane {
     while done < count {
       let (total, isLarge) = expect(statusLength)
       let flags = onlyWhatIsThere ? StreamSocket.dontWait : isLarge ? StreamSocket.waitForAll : 0
-      let bytes = StreamSocket.receive(socket, parts, total, flags: flags)
+      let bytes = clinux_receive(socket, parts, total, flags)
       guard bytes > 0 else {
         if onlyWhatIsThere { return .closed("") }
         // Before anything of the answer is here, it is the answer that is late.
@@ -207,14 +208,14 @@ final class TCPLane {
       let request = window[index]
       let payload = request.pointee.opcode == .read ? request.pointee.length : 0
       if offset < statusLength {
-        parts[total] = iovec(
-          iov_base: statuses + index * TCPStatusFrame.length + offset, iov_len: statusLength - offset)
+        parts[total] = clinux_part(
+          base: statuses + index * TCPStatusFrame.length + offset, length: statusLength - offset)
         total += 1
       }
       let skipped = max(0, offset - statusLength)
       if payload > 0 {
-        parts[total] = iovec(
-          iov_base: request.pointee.local.map { $0 + skipped }, iov_len: payload - skipped)
+        parts[total] = clinux_part(
+          base: request.pointee.local.map { $0 + skipped }, length: payload - skipped)
         total += 1
         if payload - skipped >= Self.largePayload { return (total, total <= 2) }
       }

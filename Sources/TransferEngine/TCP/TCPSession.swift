@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Synchronization
 internal import Wire
@@ -18,7 +19,7 @@ final class TCPSession: @unchecked Sendable {
 
   private let header = UnsafeMutableRawPointer.allocate(byteCount: TCPRequestHeader.length, alignment: 8)
   private let status = UnsafeMutableRawPointer.allocate(byteCount: TCPStatusFrame.length, alignment: 8)
-  private let parts = UnsafeMutablePointer<iovec>.allocate(capacity: 2)
+  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2)
 
   /// A request may take the progress timeout once for each of so many bytes: a peer that sends a byte now and then does
   /// not hold a buffer for ever.
@@ -127,15 +128,15 @@ final class TCPSession: @unchecked Sendable {
     while done < total {
       var count = 0
       if done < firstLength {
-        parts[count] = iovec(iov_base: first + done, iov_len: firstLength - done)
+        parts[count] = clinux_part(base: first + done, length: firstLength - done)
         count += 1
       }
       let skipped = max(0, done - firstLength)
       if secondLength > skipped {
-        parts[count] = iovec(iov_base: second.map { $0 + skipped }, iov_len: secondLength - skipped)
+        parts[count] = clinux_part(base: second.map { $0 + skipped }, length: secondLength - skipped)
         count += 1
       }
-      let bytes = StreamSocket.send(socket, parts, count)
+      let bytes = clinux_send(socket, parts, count, 0)
       guard bytes > 0 || (bytes < 0 && errno == EINTR) else { return false }
       done += max(0, bytes)
       if done < total, Clock.now > deadline { return false }
