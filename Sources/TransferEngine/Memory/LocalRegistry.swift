@@ -271,19 +271,19 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, LocalSnapshot?)? in
+    let taken = state.withLock { state -> Region? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
-      defer { state.snapshot = nil }
-      return (region, state.snapshot)
+      return region
     }
-    guard let (region, seen) = taken else {
+    guard let region = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
-    var snapshot = seen
+    // Taken by itself: any second reference of our own would count as somebody else's for as long as we look.
+    var snapshot = state.withLock { $0.snapshot.take() }
     let deadline = Clock.now + Self.withdrawalPatience
     // Whoever plans with the old snapshot may still submit; after that, the count says what is in use.
     while (snapshot != nil && !isKnownUniquelyReferenced(&snapshot))
