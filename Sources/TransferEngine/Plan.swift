@@ -63,20 +63,22 @@ struct Plan {
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
       guard remaining >= 0 else {
-        throw TransferError(.invalidArgument, "Request \(index) has a negative length, \(remaining).")
+        throw .negativeLength(requests[index], index)
       }
       let length = remaining
       var parts = 0
       while remaining > 0 {
         if near < 0 || address < here[near].start || address >= here[near].end {
           guard let found = local.index(of: address), here[found].routeCount > 0 else {
-            throw unregistered(requests[index], index, at: address)
+            throw .unregistered(requests[index], index, at: address)
           }
           near = found
           position = Int(truncatingIfNeeded: (turn &+ UInt64(index)) % UInt64(here[near].routeCount))
         }
         if far < 0 || remote < there[far].start || remote >= there[far].end {
-          guard let found = peer.index(of: remote) else { throw unpublished(requests[index], index, at: remote) }
+          guard let found = peer.index(of: remote) else {
+            throw .unpublished(requests[index], index, at: remote, by: peer)
+          }
           far = found
         }
         let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
@@ -86,7 +88,7 @@ struct Plan {
         var nic = primary[route.rail]
         if keys[nic] == 0 {
           guard let other = peer.nic(after: nic, keys: keys) else {
-            throw unpublished(requests[index], index, at: remote)
+            throw .unpublished(requests[index], index, at: remote, by: peer)
           }
           nic = other
         }
@@ -105,22 +107,5 @@ struct Plan {
       if near >= 0, position >= here[near].routeCount { position = 0 }
     }
     return true
-  }
-
-  @inline(never)
-  private func unregistered(_ request: TransferRequest, _ index: Int, at address: UInt) -> TransferError {
-    TransferError(
-      .addressNotRegistered,
-      "Request \(index): the local address 0x\(String(address, radix: 16)) (\(request.length) bytes from"
-        + " 0x\(String(request.local, radix: 16))) is in no registered buffer. Register it first.")
-  }
-
-  @inline(never)
-  private func unpublished(_ request: TransferRequest, _ index: Int, at address: UInt64) -> TransferError {
-    TransferError(
-      .metadata,
-      "Request \(index): \(peer.descriptor.name) has published no buffer at 0x\(String(address, radix: 16))"
-        + " (\(request.length) bytes from 0x\(String(request.remote, radix: 16))). Check the address, and that the peer"
-        + " has registered it.")
   }
 }

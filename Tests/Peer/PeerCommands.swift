@@ -6,6 +6,7 @@ struct PeerCommands {
   let engine: TransferEngine
   let base: UnsafeMutableRawPointer
   let length: Int
+  let access: RemoteAccess
 
   /// Runs one command and returns the line to answer with.
   func run(_ verb: String, _ words: [String]) throws -> String {
@@ -32,7 +33,7 @@ struct PeerCommands {
       return "ok"
     case "register":
       // A second engine buffer over a part of the peer's memory is not possible: so re-register the whole.
-      try engine.register(base, length: length)
+      try engine.register(base, length: length, remoteAccess: access)
       return "ok"
     case "unregister":
       try engine.unregister(base)

@@ -30,13 +30,32 @@ public final class PeerProcess: @unchecked Sendable {
   /// - Parameters:
   ///   - provider: libfabric's provider; nil for what the engine takes by itself.
   ///   - environment: Variables on top of this process's; an empty value removes one.
-  public init(
+  public convenience init(
     provider: String?, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
   ) throws {
+    try self.init(
+      arguments: (provider.map { ["--provider", $0] } ?? []) + ["--host", host, "--buffer", "\(bufferLength)"],
+      environment: environment)
+  }
+
+  /// Starts a peer that speaks TCP.
+  ///
+  /// - Parameters:
+  ///   - access: What others may do with its buffer: `none`, `readOnly` or `readWrite`.
+  ///   - environment: Variables on top of this process's; an empty value removes one.
+  public convenience init(
+    tcp host: String, bufferLength: Int = 64 << 20, access: String = "readWrite", environment: [String: String] = [:]
+  ) throws {
+    try self.init(
+      arguments: ["--transport", "tcp", "--host", host, "--buffer", "\(bufferLength)", "--access", access],
+      environment: environment)
+  }
+
+  private init(arguments: [String], environment: [String: String]) throws {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = (provider.map { ["--provider", $0] } ?? []) + ["--host", host, "--buffer", "\(bufferLength)"]
+    process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output

@@ -4,13 +4,17 @@ public struct Configuration: Sendable {
   public enum Transport: String, Sendable, CaseIterable {
     /// libfabric: AWS EFA, or a software provider that is named in ``Configuration/provider``.
     case efa
+    /// Plain TCP, for hosts and peers without a fabric.
+    case tcp
   }
 
   /// Where segment descriptors are found. `P2PHANDSHAKE`: at their owners.
   public var metadataServer: String
   /// The name or address under which peers reach this host; a port in it is ignored in `P2PHANDSHAKE`.
   public var localServerName: String
-  /// The transports to install; empty: none, and only the control plane runs.
+  /// The transports to install; empty: none, and only the control plane runs. One that cannot be installed is an
+  /// error, never replaced by another. With both, peers see this engine as `efa`, and it reaches peers of either kind.
+  /// `MC_FORCE_TCP` makes it TCP alone.
   public var transports: [Transport]
   /// libfabric's provider. nil: `MOONRAIL_PROVIDER`, or else `efa`, and no other.
   public var provider: String?

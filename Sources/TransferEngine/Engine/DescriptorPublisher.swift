@@ -6,11 +6,21 @@ internal import Wire
 /// Makes this engine's segment descriptor.
 struct DescriptorPublisher: Sendable {
   let name: String
-  let fabric: EFATransport
+  /// The host by which peers reach this one, without brackets.
+  let host: String
+  let fabric: EFATransport?
+  let tcp: TCPTransport?
   let registry: LocalRegistry
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
+    var descriptor: SegmentDescriptor
+    if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
+    descriptor.timestamp = Self.timestamp()
+    return descriptor
+  }
+
+  private func descriptor(_ fabric: EFATransport) -> SegmentDescriptor {
     var descriptor = SegmentDescriptor(name: name, transport: .efa)
     descriptor.devices = fabric.rails.map { rail in
       // A provider without a source address has only the endpoint's; peers insist on something.
@@ -22,7 +32,17 @@ struct DescriptorPublisher: Sendable {
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
     }
-    descriptor.timestamp = Self.timestamp()
+    return descriptor
+  }
+
+  private func streamDescriptor() -> SegmentDescriptor {
+    var descriptor = SegmentDescriptor(name: name, transport: .tcp)
+    descriptor.tcpDataPort = Int(tcp?.server?.port ?? 0)
+    descriptor.tcpDataHost = host
+    // Peers expect the server's name where other transports have the memory's location.
+    descriptor.buffers = registry.published.map {
+      SegmentDescriptor.Buffer(name: name, address: $0.address, length: $0.length)
+    }
     return descriptor
   }
 

@@ -1,19 +1,24 @@
 extension TransferEngine {
   /// Registers `length` bytes of host memory at `address`, for this engine's transfers and for peers.
   ///
-  /// - Parameter location: Where the memory is, `cpu:<node>`; `*` to find out.
+  /// - Parameters:
+  ///   - location: Where the memory is, `cpu:<node>`; `*` to find out.
+  ///   - remoteAccess: What peers may do with it. What they may not is refused whoever asks.
   /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, or `context` with the NIC's reason.
   public func register(
-    _ address: UnsafeMutableRawPointer, length: Int, location: String = "*"
+    _ address: UnsafeMutableRawPointer, length: Int, location: String = "*", remoteAccess: RemoteAccess = .readWrite
   ) throws(TransferError) {
-    try register([BufferEntry(address, length: length)], location: location)
+    try register([BufferEntry(address, length: length)], location: location, remoteAccess: remoteAccess)
   }
 
   /// Registers several buffers; all or none.
-  public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
+  public func register(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    try installed().1.register(buffers, location: location)
+    try checkInstalled()
+    try registry.register(buffers, location: location, access: remoteAccess)
   }
 
   /// Withdraws the buffer that was registered at `address`. Waits up to 30 seconds for transfers that use it.
@@ -22,7 +27,8 @@ extension TransferEngine {
   public func unregister(_ address: UnsafeMutableRawPointer) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    try installed().1.unregister(UInt(bitPattern: address))
+    try checkInstalled()
+    try registry.unregister(UInt(bitPattern: address))
   }
 
   /// Withdraws several buffers; attempts all and throws the first error.

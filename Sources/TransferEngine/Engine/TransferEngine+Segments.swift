@@ -25,8 +25,8 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     if segment == .local {
-      let (fabric, registry) = try installed()
-      return SegmentDescription(DescriptorPublisher(name: name, fabric: fabric, registry: registry).descriptor())
+      try checkInstalled()
+      return SegmentDescription(publisher.descriptor())
     }
     return SegmentDescription(try segments.segment(segment).current.snapshot.descriptor)
   }
@@ -42,23 +42,30 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     let start = Clock.now
-    let (fabric, _) = try installed()
+    try checkInstalled()
+    let rails = progress.rails
     if name.isEmpty || name == self.name {
       return WarmupReport(
-        segment: name, connected: 0, pairs: 0, localNICs: fabric.rails.count, peerNICs: fabric.rails.count,
+        segment: name, connected: 0, pairs: 0, localNICs: rails.count, peerNICs: rails.count,
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
     let current: Segment.Current
     if let known = segments.find(name) { current = known } else { current = try segments.fetch(name) }
-    guard case .efa = current.snapshot.descriptor.transport else {
-      throw TransferError(
-        .transportNotSupported, "\(name) serves '\(current.snapshot.descriptor.transport)', which needs no warm-up.")
+    let peer: Peer
+    switch current.route {
+    case .fabric(let fabricPeer): peer = fabricPeer
+    case .stream:
+      // Connections are made when there is something to send; nothing has to be agreed on before.
+      return WarmupReport(
+        segment: name, connected: 0, pairs: 0, localNICs: rails.count, peerNICs: 0,
+        microseconds: Int((Clock.now - start) / 1000))
+    case .none: throw unreachable(name, current.snapshot)
     }
     let pairs = pairs(to: current)
-    try current.peer.connect(pairs, from: identity, by: client)
+    try peer.connect(pairs, from: identity, by: client)
     let report = WarmupReport(
-      segment: name, connected: current.peer.connected(pairs), pairs: pairs.count, localNICs: fabric.rails.count,
+      segment: name, connected: peer.connected(pairs), pairs: pairs.count, localNICs: rails.count,
       peerNICs: current.snapshot.nicCount, microseconds: Int((Clock.now - start) / 1000))
     logger.info(
       """
@@ -66,6 +73,14 @@ extension TransferEngine {
       (\(report.localNICs) local NICs, \(report.peerNICs) peer NICs)
       """)
     return report
+  }
+
+  /// Says that no transport of this engine reaches a segment.
+  func unreachable(_ name: String, _ snapshot: PeerSnapshot) -> TransferError {
+    TransferError(
+      .transportNotSupported,
+      "\(name) serves '\(snapshot.descriptor.transport)', which this engine does not have. Create it with that"
+        + " transport, or start the peer with one that this engine has.")
   }
 
   /// The pairs of NICs over which transfers to the segment go.

@@ -26,8 +26,14 @@ public final class TransferEngine: Sendable {
 
   let gate = Gate()
   let batches = BatchTable()
+  /// The NICs, where that transport is installed.
   let fabric: EFATransport?
-  let registry: LocalRegistry?
+  /// TCP, where that is.
+  let tcp: TCPTransport?
+  /// What moves the NICs on. Without any it has nothing to do, and callers that wait just sleep.
+  let progress: Progress
+  let registry: LocalRegistry
+  let publisher: DescriptorPublisher
   let segments: SegmentTable
   let identity: LocalIdentity
   let client: HandshakeClient
@@ -70,9 +76,29 @@ public final class TransferEngine: Sendable {
     let options = HandshakeOptions.fromEnvironment(configuration.environment)
     for warning in settings.warnings + options.warnings { logger.warning("\(warning)") }
 
+    let tcpOptions = Self.tcpOptions(configuration, options.options, logger: logger)
+    let transports = Self.transports(configuration, logger: logger)
+
     let fabric: EFATransport? =
-      configuration.transports.contains(.efa)
+      transports.contains(.efa)
       ? try EFATransport.open(configuration, settings, library: library, logger: logger) : nil
+    let progress = fabric?.progress ?? Progress(rails: [])
+    let registry = LocalRegistry(
+      progress: progress, topology: fabric?.topology ?? Topology(),
+      limits: LocalRegistry.Limits(
+        maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
+        inParallel: settings.parallelRegistration),
+      logger: logger)
+    var tcp: TCPTransport?
+    if transports.contains(.tcp) {
+      // Peers that see an EFA engine have no way to learn of a TCP port, so there is none to attack.
+      let server =
+        fabric == nil
+        ? try TCPServer(
+          registry: registry, options: tcpOptions, ports: options.options.portRange,
+          backlog: options.options.listenBacklog, logger: logger) : nil
+      tcp = TCPTransport(tcpOptions, server: server, logger: logger)
+    }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let inbox = Inbox()
     let responder = HandshakeResponder(inbox: inbox)
@@ -80,6 +106,7 @@ public final class TransferEngine: Sendable {
     do {
       daemon = try HandshakeDaemon(options: options.options, service: responder, group: group, logger: logger)
     } catch {
+      tcp?.close()
       group.shutdownGracefully { _ in }
       throw TransferError(error)
     }
@@ -90,6 +117,9 @@ public final class TransferEngine: Sendable {
     self.name = name
     rpcPort = daemon.port
     self.fabric = fabric
+    self.tcp = tcp
+    self.progress = progress
+    self.registry = registry
     self.group = group
     self.inbox = inbox
     self.responder = responder
@@ -97,20 +127,13 @@ public final class TransferEngine: Sendable {
     self.client = client
     self.logger = logger
     identity = LocalIdentity(name: name, devices: rails.map(\.device), addresses: rails.map(\.address))
-    segments = SegmentTable(client: client, rails: rails)
+    segments = SegmentTable(client: client, rails: rails, tcp: tcp)
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
-    registry = fabric.map { fabric in
-      LocalRegistry(
-        progress: fabric.progress, topology: fabric.topology,
-        limits: LocalRegistry.Limits(
-          maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
-          inParallel: settings.parallelRegistration),
-        logger: logger)
-    }
-    if let fabric, let registry {
-      let publisher = DescriptorPublisher(name: name, fabric: fabric, registry: registry)
-      let progress = fabric.progress
+    let publisher = DescriptorPublisher(
+      name: name, host: host.value.host, fabric: fabric, tcp: tcp, registry: registry)
+    self.publisher = publisher
+    if fabric != nil || tcp != nil {
       responder.publish(identity, descriptor: { publisher.encoded() }, contact: { progress.wake() })
       try progress.start(threads: settings.progressThreads)
     }
@@ -126,15 +149,14 @@ public final class TransferEngine: Sendable {
     notifications.flush(nanoseconds: 5_000_000_000)
     responder.withdraw()
     daemon.close()
-    if let fabric {
-      fabric.progress.stop()
-      // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
-      for rail in fabric.rails { rail.close() }
-      gate.drain(nanoseconds: 2_000_000_000)
-      for rail in fabric.rails { rail.close() }
-      segments.removeAll()
-      registry?.unregisterAll()
-    }
+    progress.stop()
+    // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
+    for rail in progress.rails { rail.close() }
+    tcp?.close()
+    gate.drain(nanoseconds: 2_000_000_000)
+    for rail in progress.rails { rail.close() }
+    segments.removeAll()
+    registry.unregisterAll()
     group.shutdownGracefully { _ in }
   }
 
@@ -155,12 +177,31 @@ public final class TransferEngine: Sendable {
   /// Takes all notifications that have arrived.
   public func takeNotifications() -> [NotificationMessage] { inbox.take() }
 
-  /// The installed fabric, or an error that says that there is none.
-  func installed() throws(TransferError) -> (EFATransport, LocalRegistry) {
-    guard let fabric, let registry else {
+  /// Throws an error if there is no transport at all.
+  func checkInstalled() throws(TransferError) {
+    guard fabric != nil || tcp != nil else {
       throw TransferError(
-        .transportNotSupported, "No transport is installed: create the engine with `transports: [.efa]`.")
+        .transportNotSupported,
+        "No transport is installed: create the engine with `transports: [.efa]` or `transports: [.tcp]`.")
     }
-    return (fabric, registry)
+  }
+
+  /// What to install: what the configuration says, unless `MC_FORCE_TCP` is set.
+  private static func transports(_ configuration: Configuration, logger: Logger) -> [Configuration.Transport] {
+    guard configuration.environment["MC_FORCE_TCP"] != nil, !configuration.transports.isEmpty else {
+      return configuration.transports
+    }
+    logger.info("MC_FORCE_TCP is set: TCP is the only transport")
+    return [.tcp]
+  }
+
+  private static func tcpOptions(
+    _ configuration: Configuration, _ handshake: HandshakeOptions, logger: Logger
+  ) -> TCPOptions {
+    var options = TCPOptions(configuration.environment)
+    for warning in options.warnings { logger.warning("\(warning)") }
+    let limit = handshake.connectTimeout.components
+    options.connectTimeout = UInt64(max(1, limit.seconds)) * 1_000_000_000
+    return options
   }
 }

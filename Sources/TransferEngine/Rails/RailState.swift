@@ -32,8 +32,8 @@ struct RailState: ~Copyable {
   /// taken out, which goes on using its place in our table: its next request would find nothing there and end this
   /// process.
   private let keepsAddresses: Bool
-  /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
-  private var tally = Tally()
+  /// Tells batches what became of their requests.
+  private var settlement = Settlement()
   /// Texts of failures to log when the baton is free.
   private var reports: [String] = []
   private var droppedReports = 0
@@ -63,12 +63,7 @@ struct RailState: ~Copyable {
   deinit { entries.deallocate() }
 
   /// Requests settled by this rail since the last call of ``takeSettled()``.
-  private var settled = 0
-
-  mutating func takeSettled() -> Int {
-    defer { settled = 0 }
-    return settled
-  }
+  mutating func takeSettled() -> Int { settlement.takeSettled() }
 
   /// What to log, at most once a second: a peer that dies with thousands of requests on their way is one story.
   mutating func takeReports(now: UInt64) -> (texts: [String], dropped: Int)? {
@@ -120,7 +115,7 @@ struct RailState: ~Copyable {
       removeFirstReady()
       if hasMore { appendReady(link) }
     }
-    flushTally()
+    settlement.flush()
   }
 
   /// Returns how many requests were posted.
@@ -141,7 +136,7 @@ struct RailState: ~Copyable {
         link.pointee.markBroken()
         let code = Int32(clamping: -result)
         report("\(request.pointee.opcode) of \(request.pointee.length) bytes was not accepted: error \(code)")
-        settle(request, as: .failed)
+        settlement.fail(request, as: .failed)
       }
     }
     if inFlight > maximumInFlight { maximumInFlight = inFlight }
@@ -193,7 +188,7 @@ struct RailState: ~Copyable {
       }
       break
     }
-    flushTally()
+    settlement.flush()
     return total
   }
 
@@ -206,15 +201,7 @@ struct RailState: ~Copyable {
     if request.pointee.isAbandoned {
       giveBackAbandoned(request)
     } else {
-      let task = request.pointee.batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-      if request.pointee.isPart {
-        task.pointee.bytes.add(length, ordering: .relaxed)
-        task.pointee.remaining.subtract(1, ordering: .releasing)
-      } else {
-        task.pointee.bytes.store(length, ordering: .relaxed)
-        task.pointee.remaining.store(0, ordering: .releasing)
-      }
-      count(request, bytes: length)
+      settlement.complete(request)
     }
   }
 
@@ -227,39 +214,7 @@ struct RailState: ~Copyable {
     report("\(request.pointee.opcode) of \(request.pointee.length) bytes failed: \(failure.summary)")
     request.pointee.link.pointee.markBroken()
     remove(request)
-    if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
-  }
-
-  /// Settles a request that did not complete.
-  private mutating func settle(_ request: WorkRequestPointer, as state: TransferStatus.State) {
-    let batch = request.pointee.batch
-    let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-    task.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    task.pointee.remaining.subtract(1, ordering: .releasing)
-    count(request, bytes: 0)
-  }
-
-  @inline(__always)
-  private mutating func count(_ request: WorkRequestPointer, bytes: UInt64) {
-    if tally.batch != request.pointee.batch || tally.use != request.pointee.use {
-      flushTally()
-      tally.batch = request.pointee.batch
-      tally.use = request.pointee.use
-    }
-    tally.count &+= 1
-    tally.bytes &+= bytes
-    settled &+= 1
-  }
-
-  /// Tells the batch what was counted. After this the batch may be gone.
-  private mutating func flushTally() {
-    guard let batch = tally.batch, let use = tally.use, tally.count > 0 else { return }
-    let (count, bytes) = (tally.count, tally.bytes)
-    tally = Tally()
-    use.pointee.count.subtract(count, ordering: .releasing)
-    if bytes > 0 { batch.pointee.transferred.add(bytes, ordering: .relaxed) }
-    batch.settle(count)
+    if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settlement.fail(request, as: .failed) }
   }
 
   /// The provider has given back a request that was settled by its deadline.
@@ -285,7 +240,7 @@ struct RailState: ~Copyable {
       request.pointee.use.pointee.count.add(1, ordering: .relaxed)
       request.pointee.batch.pointee.abandoned.add(1, ordering: .relaxed)
       request.pointee.link.pointee.markBroken()
-      settle(request, as: .timedOut)
+      settlement.fail(request, as: .timedOut)
       expired += 1
     }
     var ready = firstReady
@@ -294,11 +249,11 @@ struct RailState: ~Copyable {
       while let request = link.pointee.head, request.pointee.deadline <= now {
         dequeue(link)
         link.pointee.markBroken()
-        settle(request, as: .timedOut)
+        settlement.fail(request, as: .timedOut)
         expired += 1
       }
     }
-    flushTally()
+    settlement.flush()
     if expired > 0 {
       let (flying, completed) = (inFlight, completedOperations)
       report(
@@ -450,12 +405,4 @@ struct RailState: ~Copyable {
     link.pointee.nextReady = nil
     if link.pointee.isRetired, link.pointee.isIdle { free(link) }
   }
-}
-
-/// Settled requests of one batch and one region that are counted together.
-private struct Tally {
-  var batch: BatchPointer?
-  var use: UnsafeMutablePointer<RegionUse>?
-  var count = 0
-  var bytes: UInt64 = 0
 }

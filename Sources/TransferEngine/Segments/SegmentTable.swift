@@ -25,10 +25,12 @@ final class SegmentTable: Sendable {
   private let state = Mutex(State())
   private let client: HandshakeClient
   private let rails: [Rail]
+  private let tcp: TCPTransport?
 
-  init(client: HandshakeClient, rails: [Rail]) {
+  init(client: HandshakeClient, rails: [Rail], tcp: TCPTransport?) {
     self.client = client
     self.rails = rails
+    self.tcp = tcp
   }
 
   /// Opens the segment under `name`, or counts one more opening of it.
@@ -101,9 +103,24 @@ final class SegmentTable: Sendable {
     } catch {
       throw TransferError(error)
     }
+    let route = try route(to: descriptor)
+    return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
+  }
+
+  private func route(to descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Route {
+    switch descriptor.transport {
+    case .efa where !rails.isEmpty: return .fabric(peer(of: descriptor))
+    case .tcp:
+      guard let tcp else { return .none }
+      return .stream(try tcp.peer(of: descriptor))
+    default: return .none
+    }
+  }
+
+  private func peer(of descriptor: SegmentDescriptor) -> Peer {
     let server = descriptor.nicPathServerName
     let nics = descriptor.devices.map(\.name)
-    let peer = state.withLock { state -> Peer in
+    return state.withLock { state -> Peer in
       if let known = state.peers[server]?.peer, known.nics == nics { return known }
       let peer = Peer(name: server, nics: nics, rails: rails)
       if state.peers.count > 2 * (state.entries.count + 64) {
@@ -112,7 +129,6 @@ final class SegmentTable: Sendable {
       state.peers[server] = WeakPeer(peer: peer)
       return peer
     }
-    return Segment.Current(peer: peer, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
   }
 
   /// Forgets everything.
