@@ -112,7 +112,7 @@ extension EngineTests {
       let segment = try near.engine.openSegment(second.name)
       var arrived = false
       // The first may find out that the peer is another one.
-      for _ in 0..<2 where !arrived {
+      for _ in 0..<3 where !arrived {
         let batch = try near.engine.allocateBatch(capacity: 16)
         let requests = (0..<16).map {
           near.request(.write, $0 * 65536, segment, second.address + UInt64($0 * 65536), 65536)
