@@ -44,7 +44,7 @@ struct Layout {
         return RegisteredMemory(try MemoryRegion(domain, address: anchor, length: 64, requestedKey: 0))
       }
       return Region(
-        start: chunk.start, length: chunk.length, location: "cpu:0",
+        start: chunk.start, length: chunk.length, location: "cpu:0", access: .readWrite,
         chunks: [Region.Chunk(start: chunk.start, length: chunk.length, keys: keys)])
     }
     var descriptor = SegmentDescriptor(name: "peer:1", transport: .efa)

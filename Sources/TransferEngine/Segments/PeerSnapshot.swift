@@ -14,8 +14,6 @@ final class PeerSnapshot: @unchecked Sendable {
   let chunks: UnsafeMutableBufferPointer<Chunk>
   /// The peer's NICs.
   let nicCount: Int
-  /// Whether the peer serves its memory over a transport that this engine has.
-  let isServed: Bool
   /// Which of the peer's NICs each local rail talks to, where the memory is registered with it.
   let primary: UnsafeBufferPointer<Int>
   private let keys: UnsafeMutablePointer<UInt64>
@@ -25,7 +23,6 @@ final class PeerSnapshot: @unchecked Sendable {
     self.descriptor = descriptor
     let nics = descriptor.devices.count
     nicCount = nics
-    isServed = descriptor.transport == .efa
     // By name first: on two hosts of one kind the same name is the same place on the same network rail. What has no
     // namesake is dealt out evenly.
     let primary = UnsafeMutableBufferPointer<Int>.allocate(capacity: rails.count)
