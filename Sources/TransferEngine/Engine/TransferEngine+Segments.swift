@@ -50,8 +50,13 @@ extension TransferEngine {
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
-    let current: Segment.Current
+    var current: Segment.Current
     if let known = segments.find(name) { current = known } else { current = try segments.fetch(name) }
+    if case .fabric(let peer) = current.route, peer.takeTrouble() {
+      // It may be another process by now, with other NICs.
+      if let id = segments.id(of: name) { try segments.refresh(try segments.segment(id)) }
+      current = segments.find(name) ?? current
+    }
     let peer: Peer
     switch current.route {
     case .fabric(let fabricPeer): peer = fabricPeer

@@ -31,7 +31,8 @@ final class Rail: @unchecked Sendable {
   /// The youngest of a chain of submitted requests, as an address; 0 for none.
   private let submissions = Atomic<UInt>(0)
   /// Set when the endpoint is closed and ``state`` is gone; written and read by the holder of the baton.
-  private let isClosed = Atomic<Bool>(false)
+  private let closed = Atomic<Bool>(false)
+  var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
   /// Owned by the holder of the baton.
   private let state: UnsafeMutablePointer<RailState>
   private let logger: Logger
@@ -61,7 +62,7 @@ final class Rail: @unchecked Sendable {
   }
 
   deinit {
-    if !isClosed.load(ordering: .relaxed) { state.deinitialize(count: 1) }
+    if !closed.load(ordering: .relaxed) { state.deinitialize(count: 1) }
     state.deallocate()
   }
 
@@ -93,7 +94,7 @@ final class Rail: @unchecked Sendable {
     var progress = 0
     repeat {
       guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
-      if isClosed.load(ordering: .relaxed) { progress += failSubmissions() } else { progress += pass(now: now) }
+      if closed.load(ordering: .relaxed) { progress += failSubmissions() } else { progress += pass(now: now) }
       release()
       // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it.
     } while submissions.load(ordering: .sequentiallyConsistent) != 0
@@ -132,7 +133,7 @@ final class Rail: @unchecked Sendable {
   /// - Throws: What `body` throws, an error if the rail is closed, or a timeout as ``exclusively(_:)``.
   func control<R: ~Copyable>(_ body: (inout RailState) throws(FabricError) -> R) throws(FabricError) -> R {
     try exclusively { () throws(FabricError) -> R in
-      guard !isClosed.load(ordering: .relaxed) else {
+      guard !closed.load(ordering: .relaxed) else {
         throw FabricError(call: "rail \(device)", code: Int32(FI_EOPBADSTATE), text: "the NIC is closed")
       }
       return try body(&state.pointee)
@@ -170,7 +171,7 @@ final class Rail: @unchecked Sendable {
   func close() {
     do {
       try exclusively { () throws(FabricError) in
-        if !isClosed.exchange(true, ordering: .sequentiallyConsistent) {
+        if !closed.exchange(true, ordering: .sequentiallyConsistent) {
           if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
             state.pointee.enqueue(newestFirst: chain)
           }

@@ -26,6 +26,7 @@ struct RailState: ~Copyable {
   private var isClosing = false
   /// When deadlines were looked at last, in nanoseconds.
   private var lastSweep: UInt64 = 0
+  private var lastFullSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
   /// Whether addresses stay in the vector once they are in it. The shm provider does not tell the far side when one is
@@ -52,6 +53,8 @@ struct RailState: ~Copyable {
   private static let reportInterval: UInt64 = 1_000_000_000
   /// Deadlines are looked at this often, in nanoseconds.
   private static let sweepInterval: UInt64 = 1_000_000
+  /// And all of them this often.
+  private static let fullSweepInterval: UInt64 = 250_000_000
 
   init(endpoint: consuming Endpoint, credits: Int, keepsAddresses: Bool) {
     self.endpoint = endpoint
@@ -230,10 +233,17 @@ struct RailState: ~Copyable {
     guard now &- lastSweep >= Self.sweepInterval else { return 0 }
     lastSweep = now
     var expired = 0
-    // All deadlines are equally far from submission, so each queue is sorted by them.
+    // Operations are in flight in the order in which they were posted. That is nearly the order of their deadlines, but
+    // a link that had to wait for its turn posts late: so now and then all of them are looked at.
+    let looksAtAll = now &- lastFullSweep >= Self.fullSweepInterval
+    if looksAtAll { lastFullSweep = now }
     var cursor = oldest
-    while let request = cursor, request.pointee.deadline <= now {
+    while let request = cursor {
       cursor = request.pointee.next
+      guard request.pointee.deadline <= now else {
+        if looksAtAll { continue }
+        break
+      }
       guard !request.pointee.isAbandoned else { continue }
       // The provider may still write through it, so the region stays in use and the batch cannot be freed.
       request.pointee.isAbandoned = true

@@ -41,7 +41,13 @@ final class Peer: @unchecked Sendable {
   private let planners = Atomic<Int>(0)
   /// Held while links are made, so that threads which all want the same peer ask it once. Only callers of this engine
   /// ever hold it: a handshake that comes in is answered without.
-  private let connecting = Mutex<Void>(())
+  private let connecting = Mutex(Attempt())
+
+  /// How the last attempt to make links ended.
+  private struct Attempt {
+    var finished: UInt64 = 0
+    var failure: TransferError?
+  }
 
   /// Whether a link broke since ``takeTrouble()`` was called last.
   @inline(__always)
@@ -93,47 +99,63 @@ final class Peer: @unchecked Sendable {
   /// A Moonrail peer tells the addresses of all its NICs in one handshake; any other is asked for each pair, all at
   /// once.
   func connect(_ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient) throws(TransferError) {
-    try connecting.withLock { _ throws(TransferError) in
-      beginPlanning()
-      let missing = pairs.filter { links.link($0.rail, $0.nic) == nil }
-      endPlanning()
-      guard let first = missing.first else { return }
-      let reply: ConnectionMessage
-      do throws(MetadataError) {
-        reply = try client.connect(local.request(from: first.rail, to: path(first.nic)), to: name)
+    let asked = Clock.now
+    try connecting.withLock { last throws(TransferError) in
+      // Who has waited for somebody else's attempt takes its outcome: a peer that does not answer costs everybody one
+      // deadline, not one after the other.
+      if let failure = last.failure, last.finished >= asked { throw failure }
+      do throws(TransferError) {
+        try connectMissing(pairs, from: local, by: client)
+        last = Attempt()
       } catch {
-        throw TransferError(error)
+        last = Attempt(finished: Clock.now, failure: error)
+        throw error
       }
-      if let all = reply.nicAddresses {
-        for pair in missing {
-          guard let address = all[nics[pair.nic]] else {
-            throw TransferError(
-              .handshakeRejected, "\(name) did not tell the address of its NIC \(nics[pair.nic]). Open it again.")
-          }
-          try insert(address, for: pair)
-        }
-        return
-      }
-      try insert(reply.efaAddress, for: first)
-      let rest = missing.dropFirst().map { pair in
-        (pair, client.connecting(local.request(from: pair.rail, to: path(pair.nic)), to: name))
-      }
-      var failure: TransferError?
-      for (pair, future) in rest {
-        do throws(TransferError) {
-          let reply: ConnectionMessage
-          do {
-            reply = try future.wait()
-          } catch {
-            throw TransferError(metadata: error, peer: name)
-          }
-          try insert(reply.efaAddress, for: pair)
-        } catch {
-          failure = failure ?? error
-        }
-      }
-      if let failure { throw failure }
     }
+  }
+
+  private func connectMissing(
+    _ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient
+  ) throws(TransferError) {
+    beginPlanning()
+    let missing = pairs.filter { links.link($0.rail, $0.nic) == nil }
+    endPlanning()
+    guard let first = missing.first else { return }
+    let reply: ConnectionMessage
+    do throws(MetadataError) {
+      reply = try client.connect(local.request(from: first.rail, to: path(first.nic)), to: name)
+    } catch {
+      throw TransferError(error)
+    }
+    if let all = reply.nicAddresses {
+      for pair in missing {
+        guard let address = all[nics[pair.nic]] else {
+          throw TransferError(
+            .handshakeRejected, "\(name) did not tell the address of its NIC \(nics[pair.nic]). Open it again.")
+        }
+        try insert(address, for: pair)
+      }
+      return
+    }
+    try insert(reply.efaAddress, for: first)
+    let rest = missing.dropFirst().map { pair in
+      (pair, client.connecting(local.request(from: pair.rail, to: path(pair.nic)), to: name))
+    }
+    var failure: TransferError?
+    for (pair, future) in rest {
+      do throws(TransferError) {
+        let reply: ConnectionMessage
+        do {
+          reply = try future.wait()
+        } catch {
+          throw TransferError(metadata: error, peer: name)
+        }
+        try insert(reply.efaAddress, for: pair)
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
   }
 
   private func path(_ nic: Int) -> NICPath { NICPath(server: name, device: nics[nic]) }
@@ -162,7 +184,9 @@ final class Peer: @unchecked Sendable {
     do {
       try rails[pair.rail].control { state throws(FabricError) in state.retire(old) }
     } catch {
-      // The rail is closed and all of its requests are settled: nobody else knows the link.
+      // A rail that is closed has settled all of its requests: nobody else knows the link. A rail that hangs may still
+      // use it, so it stays.
+      guard rails[pair.rail].isClosed else { return }
       old.deinitialize(count: 1)
       old.deallocate()
     }

@@ -90,6 +90,11 @@ final class SegmentTable: Sendable {
     state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment.current } }
   }
 
+  /// The number of the segment under `name`, if it is open.
+  func id(of name: String) -> SegmentID? {
+    state.withLock { $0.names[name].map { SegmentID(rawValue: $0) } }
+  }
+
   /// Looks again at what the owner of `segment` publishes.
   func refresh(_ segment: Segment) throws(TransferError) {
     segment.update(try fetch(segment.name))
