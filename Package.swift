@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 
 let nio: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -38,7 +39,7 @@ let package = Package(
     .target(name: "Topology", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Wire", swiftSettings: settings),
     .target(name: "Memory", dependencies: ["CLinux"], swiftSettings: settings),
-    .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, logging], swiftSettings: settings),
+    .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, nioHTTP, logging], swiftSettings: settings),
     .target(
       name: "TransferEngine",
       dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
