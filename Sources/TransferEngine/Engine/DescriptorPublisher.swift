@@ -6,12 +6,14 @@ internal import Wire
 /// Makes this engine's segment descriptor.
 struct DescriptorPublisher: Sendable {
   let name: String
+  let incarnation: String
   let fabric: EFATransport
   let registry: LocalRegistry
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
     var descriptor = SegmentDescriptor(name: name, transport: .efa)
+    descriptor.incarnation = incarnation
     descriptor.devices = fabric.rails.map { rail in
       // A provider without a source address has only the endpoint's; peers insist on something.
       let source = rail.domain.offer.sourceAddress

@@ -62,6 +62,8 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     let (fabric, registry) = try installed()
+    // Asking for the descriptor anew is waiting for a peer.
+    guard !cachesNoMetadata else { return false }
     return try requests.withUnsafeBufferPointer { requests throws(TransferError) in
       try batches.with(id) { batch throws(TransferError) in
         try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
@@ -94,6 +96,7 @@ extension TransferEngine {
     registry: LocalRegistry
   ) throws(TransferError) {
     var hasRefreshed = false
+    if cachesNoMetadata { try refresh(requests) }
     // A submission looks for links, finds those to one peer missing, makes them and looks again, until there are all; a
     // peer that drops every one of them again ends that.
     var attempts: [ObjectIdentifier: Int] = [:]
@@ -111,6 +114,12 @@ extension TransferEngine {
       switch outcome {
       case .submitted:
         return
+      case .stale(let segment):
+        attempts[ObjectIdentifier(segment), default: 0] += 1
+        guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
+          throw TransferError(.peerRestarted, "\(segment.name) is restarted again and again. Check the peer's log.")
+        }
+        try segments.refresh(segment)
       case .missing(let segment, let pair):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
@@ -129,12 +138,15 @@ extension TransferEngine {
           try current.peer.connect(pairs, from: identity, by: client)
         } catch {
           // Under the same name there may be another process by now, which has other NICs.
-          guard error.code == .handshakeRejected, attempts[ObjectIdentifier(segment)] == 1 else { throw error }
+          guard error.code == .handshakeRejected || error.code == .peerRestarted,
+            attempts[ObjectIdentifier(segment)] == 1
+          else { throw error }
           try segments.refresh(segment)
           continue
         }
-        // The links may have broken because the peer came back as another process, with other keys.
-        if current.peer.hasReconnected { try segments.refresh(segment) }
+        // The links may have broken because the peer came back as another process, with other keys. Peers that tell
+        // their runs apart have been asked.
+        if current.peer.life.incarnation == nil, current.peer.hasReconnected { try segments.refresh(segment) }
       }
     }
   }
@@ -142,6 +154,8 @@ extension TransferEngine {
   private enum SubmissionOutcome {
     case submitted
     case missing(Segment, Peer.Pair)
+    /// The peer has been restarted since its descriptor was fetched.
+    case stale(Segment)
   }
 
   private func attempt(
@@ -191,6 +205,10 @@ extension TransferEngine {
         while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
+        if current.peer.life.isStale {
+          submission.undo()
+          return .stale(segment)
+        }
         current.peer.beginPlanning()
         if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])

@@ -2,34 +2,56 @@ extension TransferEngine {
   /// Registers `length` bytes of host memory at `address`, for this engine's transfers and for peers.
   ///
   /// - Parameter location: Where the memory is, `cpu:<node>`; `*` to find out.
-  /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, or `context` with the NIC's reason.
+  /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, `context` with the NIC's reason, or why the
+  ///   metadata store could not be told. Nothing is registered then.
   public func register(
     _ address: UnsafeMutableRawPointer, length: Int, location: String = "*"
   ) throws(TransferError) {
     try register([BufferEntry(address, length: length)], location: location)
   }
 
-  /// Registers several buffers; all or none.
+  /// Registers several buffers; all or none. A metadata store is told once.
   public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    try installed().1.register(buffers, location: location)
+    let registry = try installed().1
+    try registry.register(buffers, location: location)
+    guard let publication, !buffers.isEmpty else { return }
+    do throws(TransferError) {
+      try publication.publish()
+    } catch {
+      for buffer in buffers { try? registry.unregister(buffer.address) }
+      throw TransferError(error.code, "The memory stays unregistered, because peers cannot be told: \(error.message)")
+    }
   }
 
   /// Withdraws the buffer that was registered at `address`. Waits up to 30 seconds for transfers that use it.
   ///
   /// - Throws: ``TransferError``: `addressNotRegistered`, or `busy`, in which case it stays registered.
-  public func unregister(_ address: UnsafeMutableRawPointer) throws(TransferError) {
-    try gate.enter()
-    defer { gate.leave() }
-    try installed().1.unregister(UInt(bitPattern: address))
-  }
+  public func unregister(_ address: UnsafeMutableRawPointer) throws(TransferError) { try unregister([address]) }
 
   /// Withdraws several buffers; attempts all and throws the first error.
   public func unregister(_ addresses: [UnsafeMutableRawPointer]) throws(TransferError) {
+    try gate.enter()
+    defer { gate.leave() }
+    let registry = try installed().1
     var first: TransferError?
+    var count = 0
     for address in addresses {
-      do { try unregister(address) } catch { first = first ?? error }
+      do throws(TransferError) {
+        try registry.unregister(UInt(bitPattern: address))
+        count += 1
+      } catch {
+        first = first ?? error
+      }
+    }
+    if let publication, count > 0 {
+      do throws(TransferError) {
+        try publication.publish()
+      } catch {
+        let message = "The memory is unregistered, but the metadata store still lists it: \(error.message)"
+        first = first ?? TransferError(error.code, message)
+      }
     }
     if let first { throw first }
   }

@@ -26,9 +26,34 @@ extension TransferEngine {
     defer { gate.leave() }
     if segment == .local {
       let (fabric, registry) = try installed()
-      return SegmentDescription(DescriptorPublisher(name: name, fabric: fabric, registry: registry).descriptor())
+      return SegmentDescription(publisher(fabric, registry).descriptor())
     }
-    return SegmentDescription(try segments.segment(segment).current.snapshot.descriptor)
+    let found = try segments.segment(segment)
+    if cachesNoMetadata { try segments.refresh(found) }
+    return SegmentDescription(found.current.snapshot.descriptor)
+  }
+
+  /// Looks again at what the owner of the segment that is open under `name` publishes; without a name, of every open
+  /// segment, one after the other.
+  ///
+  /// Where the owner or its store cannot be asked, what is known stays.
+  ///
+  /// - Throws: ``TransferError``: `invalidArgument` for a segment that is not open, or why it could not be asked for.
+  ///   Without a name, failures are logged.
+  public func syncSegmentCache(_ name: String = "") throws(TransferError) {
+    try gate.enter()
+    defer { gate.leave() }
+    guard !name.isEmpty else { return segments.refreshAll(logger) }
+    let name = try Self.segmentName(name)
+    if name == self.name { return }
+    guard let segment = segments.segment(named: name) else {
+      throw TransferError(.invalidArgument, "The segment '\(name)' is not open.")
+    }
+    try segments.refresh(segment)
+  }
+
+  func publisher(_ fabric: EFATransport, _ registry: LocalRegistry) -> DescriptorPublisher {
+    DescriptorPublisher(name: name, incarnation: identity.incarnation, fabric: fabric, registry: registry)
   }
 
   /// Connects every local NIC to the segment's NICs that it would use, so that the first transfer does not have to.
@@ -49,14 +74,23 @@ extension TransferEngine {
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
-    let current: Segment.Current
-    if let known = segments.find(name) { current = known } else { current = try segments.fetch(name) }
+    let open = segments.segment(named: name)
+    var current: Segment.Current
+    if let open, !open.current.peer.life.isStale { current = open.current } else { current = try segments.fetch(name) }
     guard case .efa = current.snapshot.descriptor.transport else {
       throw TransferError(
         .transportNotSupported, "\(name) serves '\(current.snapshot.descriptor.transport)', which needs no warm-up.")
     }
-    let pairs = pairs(to: current)
-    try current.peer.connect(pairs, from: identity, by: client)
+    var pairs = pairs(to: current)
+    do throws(TransferError) {
+      try current.peer.connect(pairs, from: identity, by: client)
+    } catch {
+      guard error.code == .peerRestarted else { throw error }
+      if let open { try segments.refresh(open) }
+      if let open { current = open.current } else { current = try segments.fetch(name) }
+      pairs = self.pairs(to: current)
+      try current.peer.connect(pairs, from: identity, by: client)
+    }
     let report = WarmupReport(
       segment: name, connected: current.peer.connected(pairs), pairs: pairs.count, localNICs: fabric.rails.count,
       peerNICs: current.snapshot.nicCount, microseconds: Int((Clock.now - start) / 1000))

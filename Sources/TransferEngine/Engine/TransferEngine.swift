@@ -15,7 +15,7 @@ internal import Wire
 /// a peer or register memory block, each with a deadline; none may be called on a Swift concurrency executor (the
 /// module `Moonrail` has `async` forms).
 public final class TransferEngine: Sendable {
-  /// The name under which peers open this engine's segment, `host:port`.
+  /// The name under which peers open this engine's segment: `host:port`, or with a metadata store the local server name.
   public let name: String
   /// The port of the handshake daemon.
   public let rpcPort: UInt16
@@ -36,8 +36,13 @@ public final class TransferEngine: Sendable {
   let transferTimeout: UInt64
   /// Where the next submission starts to deal its requests over the rails.
   let turn = Atomic<UInt64>(0)
+  /// Whether descriptors are asked for anew whenever they are needed.
+  let cachesNoMetadata: Bool
+  /// What the metadata store is told; nil where peers ask us.
+  let publication: Publication?
   let logger: Logger
 
+  private let refresher: MetadataRefresher?
   private let inbox: Inbox
   private let responder: HandshakeResponder
   private let daemon: HandshakeDaemon
@@ -56,19 +61,18 @@ public final class TransferEngine: Sendable {
   public init(
     _ configuration: Configuration, library: FabricLibrary?, logger: Logger = Logger(label: "moonrail")
   ) throws(TransferError) {
-    guard configuration.metadataServer == "P2PHANDSHAKE" else {
-      throw TransferError(
-        .invalidArgument,
-        "The metadata server '\(configuration.metadataServer)' is not one of this version's: use P2PHANDSHAKE.")
+    let source: MetadataSource
+    do {
+      source = try MetadataSource(configuration.metadataServer)
+    } catch {
+      throw TransferError(.invalidArgument, error.description)
     }
-    let host = HostPort.parse(configuration.localServerName)
-    guard !host.value.host.isEmpty else {
-      throw TransferError(.invalidArgument, "The local server name is empty: give the address that peers reach.")
-    }
-    if let warning = host.warning { logger.warning("\(warning)") }
     let settings = Settings(configuration.environment)
-    let options = HandshakeOptions.fromEnvironment(configuration.environment)
-    for warning in settings.warnings + options.warnings { logger.warning("\(warning)") }
+    var (options, warnings) = HandshakeOptions.fromEnvironment(configuration.environment)
+    let storeOptions = MetadataStoreOptions.fromEnvironment(configuration.environment)
+    if source != .peers { warnings += storeOptions.warnings }
+    for warning in settings.warnings + warnings { logger.warning("\(warning)") }
+    let address = try EngineAddress(configuration, usesStore: source != .peers, options: &options, logger: logger)
 
     let fabric: EFATransport? =
       configuration.transports.contains(.efa)
@@ -78,13 +82,14 @@ public final class TransferEngine: Sendable {
     let responder = HandshakeResponder(inbox: inbox)
     let daemon: HandshakeDaemon
     do {
-      daemon = try HandshakeDaemon(options: options.options, service: responder, group: group, logger: logger)
+      daemon = try HandshakeDaemon(options: options, service: responder, group: group, logger: logger)
     } catch {
       group.shutdownGracefully { _ in }
       throw TransferError(error)
     }
-    let name = HostPort(host: host.value.host, port: daemon.port).description
-    let client = HandshakeClient(options: options.options, group: group, logger: logger)
+    let name = address.name(port: daemon.port)
+    let directory = SegmentDirectory(source, options: storeOptions.options, group: group, logger: logger)
+    let client = HandshakeClient(options: options, group: group, logger: logger, locator: directory)
     let rails = fabric?.rails ?? []
 
     self.name = name
@@ -96,11 +101,16 @@ public final class TransferEngine: Sendable {
     self.daemon = daemon
     self.client = client
     self.logger = logger
-    identity = LocalIdentity(name: name, devices: rails.map(\.device), addresses: rails.map(\.address))
-    segments = SegmentTable(client: client, rails: rails)
+    let identity = LocalIdentity(
+      name: name, devices: rails.map(\.device), addresses: rails.map(\.address),
+      incarnation: PeerLife.newIncarnation())
+    self.identity = identity
+    let segments = SegmentTable(source: DescriptorSource(client: client, directory: directory), rails: rails)
+    self.segments = segments
+    cachesNoMetadata = settings.cachesNoMetadata
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
-    registry = fabric.map { fabric in
+    let registry = fabric.map { fabric in
       LocalRegistry(
         progress: fabric.progress, topology: fabric.topology,
         limits: LocalRegistry.Limits(
@@ -108,13 +118,36 @@ public final class TransferEngine: Sendable {
           inParallel: settings.parallelRegistration),
         logger: logger)
     }
+    self.registry = registry
+    var publisher: DescriptorPublisher?
     if let fabric, let registry {
-      let publisher = DescriptorPublisher(name: name, fabric: fabric, registry: registry)
+      publisher = DescriptorPublisher(
+        name: name, incarnation: identity.incarnation, fabric: fabric, registry: registry)
+    }
+    publication = directory.map { [publisher] directory in
+      Publication(
+        directory, name: name, location: PeerLocation(host: address.host, port: daemon.port),
+        descriptor: publisher.map { publisher in { @Sendable in publisher.descriptor() } }, logger: logger)
+    }
+    refresher = settings.refreshInterval > 0 ? MetadataRefresher() : nil
+    try refresher?.start(segments, seconds: settings.refreshInterval, logger: logger)
+    if let fabric, let publisher {
       let progress = fabric.progress
-      responder.publish(identity, descriptor: { publisher.encoded() }, contact: { progress.wake() })
+      responder.publish(identity, descriptor: { publisher.encoded() }) { request in
+        progress.wake()
+        if let incarnation = request.incarnation, let path = NICPath(request.localNICPath) {
+          segments.meet(path.server, incarnation: incarnation)
+        }
+      }
       try progress.start(threads: settings.progressThreads)
     }
-    logger.info("Transfer Engine RPC using P2P handshake, listening on \(name)")
+    if let directory {
+      try publication?.start(HandshakeClient(options: options, group: group, logger: logger))
+      logger.info(
+        "Transfer Engine RPC using \(directory.address), listening on \(address.host):\(daemon.port) as \(name)")
+    } else {
+      logger.info("Transfer Engine RPC using P2P handshake, listening on \(name)")
+    }
   }
 
   deinit { shutdown() }
@@ -124,6 +157,9 @@ public final class TransferEngine: Sendable {
   public func shutdown() {
     guard gate.close() else { return }
     notifications.flush(nanoseconds: 5_000_000_000)
+    refresher?.stop()
+    // First of all, so that nobody new comes.
+    publication?.withdraw()
     responder.withdraw()
     daemon.close()
     if let fabric {
