@@ -70,6 +70,12 @@ let package = Package(
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", logging],
       swiftSettings: settings),
     .testTarget(
+      name: "StoreTests",
+      dependencies: [
+        "Metadata", "Wire", "TransferEngine", "Memory", "TestSupport", "TestPeer", nio, nioCore, nioHTTP, logging,
+      ],
+      swiftSettings: settings),
+    .testTarget(
       name: "CommandTests",
       dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
       swiftSettings: settings),

@@ -13,7 +13,9 @@ struct Peer {
       var logger = Logger(label: "peer")
       logger.logLevel = .error
       let engine = try TransferEngine(
-        Configuration(localServerName: options.host, provider: options.provider), logger: logger)
+        Configuration(
+          localServerName: options.host, metadataServer: options.metadata, provider: options.provider),
+        logger: logger)
       let buffer = try HostBuffer(length: options.bufferLength)
       try engine.register(buffer.baseAddress, length: buffer.length)
       say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")

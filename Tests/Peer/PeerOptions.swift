@@ -1,8 +1,9 @@
-/// The peer's command line: `--provider NAME --host NAME --buffer BYTES`.
+/// The peer's command line: `--provider NAME --host NAME --buffer BYTES --metadata CONNECTION_STRING`.
 struct PeerOptions {
   var provider: String?
   var host = "127.0.0.1"
   var bufferLength = 64 << 20
+  var metadata = "P2PHANDSHAKE"
 
   init(_ arguments: some Sequence<String>) throws {
     var iterator = arguments.makeIterator()
@@ -11,6 +12,7 @@ struct PeerOptions {
       switch flag {
       case "--provider": provider = value
       case "--host": host = value
+      case "--metadata": metadata = value
       case "--buffer":
         guard let bytes = Int(value) else { throw PeerError("--buffer needs a number") }
         bufferLength = bytes

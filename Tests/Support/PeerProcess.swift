@@ -29,14 +29,19 @@ public final class PeerProcess: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - provider: libfabric's provider; nil for what the engine takes by itself.
+  ///   - host: The local server name.
+  ///   - metadata: The metadata connection string.
   ///   - environment: Variables on top of this process's; an empty value removes one.
   public init(
-    provider: String?, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
+    provider: String?, host: String = "127.0.0.1", metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20,
+    environment: [String: String] = [:]
   ) throws {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = (provider.map { ["--provider", $0] } ?? []) + ["--host", host, "--buffer", "\(bufferLength)"]
+    process.arguments = (provider.map { ["--provider", $0] } ?? []) + [
+      "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
+    ]
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output
