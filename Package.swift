@@ -56,7 +56,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
-      name: "TestPeer", dependencies: ["TransferEngine", "Memory", logging], path: "Tests/Peer", swiftSettings: settings),
+      name: "TestPeer", dependencies: ["TransferEngine", "Memory", logging], path: "Tests/Peer", swiftSettings: settings
+    ),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
     .testTarget(name: "FabricTests", dependencies: ["Fabric", "SimulatedFabric"], swiftSettings: settings),

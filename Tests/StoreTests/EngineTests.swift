@@ -16,7 +16,7 @@ final class Engine {
   private let memory: HostBuffer
 
   init(
-    _ name: String, _ metadata: String, provider: String = "shm", length: Int = 1 << 20,
+    _ name: String, _ metadata: String, provider: String = "tcp;ofi_rxm", length: Int = 1 << 20,
     environment: [String: String] = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"], isRegistered: Bool = true
   ) throws {
     memory = try HostBuffer(length: length)
@@ -68,7 +68,8 @@ let bound = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"]
     let server = try kind.start()
     defer { server.kill() }
     let peer = try PeerProcess(
-      provider: "shm", host: uniqueName("far"), metadata: server.source, bufferLength: 1 << 20, environment: bound)
+      provider: "tcp;ofi_rxm", host: uniqueName("far"), metadata: server.source, bufferLength: 1 << 20,
+      environment: bound)
     let near = try Engine(uniqueName("near"), server.source)
     let segment = try near.engine.openSegment(peer.name)
     #expect(try near.write(seed: 1, to: segment, peer.address).state == .completed)
@@ -120,7 +121,10 @@ let bound = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"]
       #expect(server.log == ["PUT mooncake/ram/\(name)", "PUT mooncake/ram/\(name)"])
       server.clearLog()
       near.engine.shutdown()
-      #expect(server.log.filter { !$0.hasPrefix("GET") } == ["DELETE mooncake/rpc_meta/\(name)", "DELETE mooncake/ram/\(name)"])
+      #expect(
+        server.log.filter { !$0.hasPrefix("GET") } == [
+          "DELETE mooncake/rpc_meta/\(name)", "DELETE mooncake/ram/\(name)",
+        ])
     }
     #expect(server.value("mooncake/ram/\(name)") == nil)
     #expect(server.value("mooncake/rpc_meta/\(name)") == nil)

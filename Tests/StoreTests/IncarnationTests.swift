@@ -10,21 +10,22 @@ import Wire
 @testable import Metadata
 
 @Suite(.serialized) struct IncarnationTests {
-  private func start(_ name: String, _ server: ReferenceServer, provider: String) throws -> PeerProcess {
+  // Not on shm: that of libfabric 1.17 dies of a write by a peer whose address it was told to forget.
+  private func start(_ name: String, _ server: ReferenceServer) throws -> PeerProcess {
     try PeerProcess(
-      provider: provider, host: name, metadata: server.source, bufferLength: 1 << 20, environment: bound)
+      provider: "tcp;ofi_rxm", host: name, metadata: server.source, bufferLength: 1 << 20, environment: bound)
   }
 
   /// The peer comes back and speaks to us first: what was cached of it is not used once more.
-  @Test(arguments: ["shm", "tcp;ofi_rxm"]) func aPeerThatComesBackIsPlannedAnew(provider: String) throws {
+  @Test func aPeerThatComesBackIsPlannedAnew() throws {
     let server = try ReferenceServer()
     let name = uniqueName("phoenix")
-    let near = try Engine(uniqueName("near"), server.source, provider: provider)
-    let first = try start(name, server, provider: provider)
+    let near = try Engine(uniqueName("near"), server.source)
+    let first = try start(name, server)
     let segment = try near.engine.openSegment(name)
     #expect(try near.write(seed: 1, to: segment, first.address).state == .completed)
     first.kill()
-    let second = try start(name, server, provider: provider)
+    let second = try start(name, server)
     #expect(try second.ask("warmup \(near.engine.name)") == "ok")
     #expect(try near.write(seed: 2, to: segment, second.address).state == .completed)
     #expect(try second.mismatch(seed: 2, length: near.length) == nil)
@@ -35,12 +36,14 @@ import Wire
   @Test func aPeerThatComesBackSilentlyIsFoundOnTheSecondTry() throws {
     let server = try ReferenceServer()
     let name = uniqueName("phoenix")
-    let near = try Engine(uniqueName("near"), server.source, provider: "tcp;ofi_rxm")
-    let first = try start(name, server, provider: "tcp;ofi_rxm")
+    // What is sent to the dead one may only end by its deadline.
+    let near = try Engine(
+      uniqueName("near"), server.source, environment: bound.merging(["MC_TRANSFER_TIMEOUT": "5"]) { $1 })
+    let first = try start(name, server)
     let segment = try near.engine.openSegment(name)
     #expect(try near.write(seed: 1, to: segment, first.address).state == .completed)
     first.kill()
-    let second = try start(name, server, provider: "tcp;ofi_rxm")
+    let second = try start(name, server)
     try second.fill(seed: 9, length: near.length)
     // Over the old links, or not at all: never into the new process.
     _ = try? near.write(seed: 2, to: segment, first.address)
@@ -60,7 +63,7 @@ import Wire
     defer { daemon.close() }
     server.set("mooncake/rpc_meta/\(name)", #"{"ip_or_host_name":"127.0.0.1","rpc_port":\#(daemon.port)}"#)
     var descriptor = SegmentDescriptor(name: name, transport: .efa, incarnation: "old")
-    descriptor.devices = [SegmentDescriptor.Device(name: "shm", gid: "00")]
+    descriptor.devices = [SegmentDescriptor.Device(name: "nic0", gid: "00")]
     descriptor.buffers = [
       SegmentDescriptor.Buffer(name: "cpu:0", address: 4096, length: 1 << 20, localKeys: [1], remoteKeys: [1])
     ]
@@ -95,7 +98,7 @@ private final class Impostor: HandshakeService {
     requests.withLock { $0.append(request) }
     return ConnectionMessage(
       efaAddress: [1, 2, 3], localNICPath: request.peerNICPath, peerNICPath: request.localNICPath,
-      nicAddresses: ["shm": [1, 2, 3]], incarnation: "new")
+      nicAddresses: ["nic0": [1, 2, 3]], incarnation: "new")
   }
 
   func segmentDescriptor() -> [UInt8]? { nil }

@@ -14,7 +14,8 @@ import Wire
     arguments: [
       ("", "mooncake/rpc_meta/n:1", "mooncake/ram/n:1"), ("c1", "mooncake/c1/rpc_meta/n:1", "mooncake/c1/ram/n:1"),
       ("c/d/", "mooncake/c/d/rpc_meta/n:1", "mooncake/c/d/ram/n:1"),
-    ]) func keysHaveTheLayoutOfTheCluster(cluster: String, location: String, segment: String) {
+    ]) func keysHaveTheLayoutOfTheCluster(cluster: String, location: String, segment: String)
+  {
     let keys = SegmentKeys(clusterID: cluster)
     #expect(keys.location(of: "n:1") == location)
     #expect(keys.segment("n:1") == segment)
@@ -49,7 +50,8 @@ import Wire
     arguments: [
       "", "etcd://", "zookeeper://h:1", "https://h/", "etcd://https://h:1", "http://", "http://h:x/", "redis://u@h",
       "etcd://a:99999", "http://h/ x", "P2PHANDSHAKE://", "http://h/a\r\nX: y",
-    ]) func refusesOthersAndSaysWhatIsRight(text: String) throws {
+    ]) func refusesOthersAndSaysWhatIsRight(text: String) throws
+  {
     let error = try #require(metadataError { _ = try MetadataSource(text) })
     #expect(error.code == .invalidConnectionString)
     #expect(error.description.contains("redis://"))

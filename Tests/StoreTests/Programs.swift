@@ -23,7 +23,9 @@ enum Program: String {
   var isInstalled: Bool { path != nil }
 
   /// What to do where it is not.
-  var advice: String { "\(rawValue) is not installed: run scripts/setup.sh, or apt-get install etcd-server redis-server" }
+  var advice: String {
+    "\(rawValue) is not installed: run scripts/setup.sh, or apt-get install etcd-server redis-server"
+  }
 }
 
 /// A store's server in a process of its own, with its data in a directory that goes with it.

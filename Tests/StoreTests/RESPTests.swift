@@ -9,7 +9,8 @@ import Testing
       ("$3\r\na\r\n\r\n", .bulk(Array("a\r\n".utf8))), ("$0\r\n\r\n", .bulk([])), ("$-1\r\n", .null),
       ("*-1\r\n", .null), ("*0\r\n", .array([])),
       ("*2\r\n$1\r\na\r\n*1\r\n:1\r\n", .array([.bulk([97]), .array([.integer(1)])])),
-    ]) func readsWhateverTheCut(text: String, expected: RESPValue) throws {
+    ]) func readsWhateverTheCut(text: String, expected: RESPValue) throws
+  {
     let bytes = Array((text + "+next\r\n").utf8)
     for size in 1...bytes.count {
       var decoder = RESPDecoder()
@@ -27,7 +28,8 @@ import Testing
       "HTTP/1.1 400\r\n", "$-2\r\n", "$9999999999999999999\r\n", "$200\r\n", ":+1\r\n", ":\r\n", "*65537\r\n",
       "+a\rb\r\n", "$1\r\nabc", "$+1\r\n", String(repeating: "*1\r\n", count: 9),
       "+" + String(repeating: "x", count: RESPDecoder.maximumLine + 1),
-    ]) func refuses(text: String) {
+    ]) func refuses(text: String)
+  {
     var decoder = RESPDecoder(maximumLength: 100)
     decoder.push(Array(text.utf8))
     #expect(throws: RESPError.self) { _ = try decoder.next() }

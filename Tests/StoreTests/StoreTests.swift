@@ -160,7 +160,8 @@ struct RunningStore {
     let server = try StoreProcess(.redis, password: "right")
     var options = MetadataStoreOptions()
     for (user, password, works) in [
-      ("", "", false), ("", "wrong", false), ("nobody", "right", false), ("", "right", true), ("default", "right", true),
+      ("", "", false), ("", "wrong", false), ("nobody", "right", false), ("", "right", true),
+      ("default", "right", true),
     ] {
       options.redisUser = user
       options.redisPassword = password
@@ -206,10 +207,15 @@ struct RunningStore {
   @Test func aKeyOfAnotherTypeIsForeign() throws {
     let server = try StoreProcess(.redis)
     let connection = try StoreConnector(group: loops)
-      .connect(to: HostPort(host: "127.0.0.1", port: UInt16(server.port)), on: loops.next(), deadline: .now() + .seconds(5))
-      .flatMapThrowing { try RedisConnection($0, server: HostPort(host: "127.0.0.1", port: UInt16(server.port))) }.wait()
-    let reply = try connection.send(["LPUSH", "mooncake/ram/x", "1"].map { Array($0.utf8) }, deadline: .now() + .seconds(5))
+      .connect(
+        to: HostPort(host: "127.0.0.1", port: UInt16(server.port)), on: loops.next(), deadline: .now() + .seconds(5)
+      )
+      .flatMapThrowing { try RedisConnection($0, server: HostPort(host: "127.0.0.1", port: UInt16(server.port))) }
       .wait()
+    let reply = try connection.send(
+      ["LPUSH", "mooncake/ram/x", "1"].map { Array($0.utf8) }, deadline: .now() + .seconds(5)
+    )
+    .wait()
     #expect(reply == .integer(1))
     connection.close()
     let store = try makeStore(server.source)

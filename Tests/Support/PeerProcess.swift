@@ -39,9 +39,10 @@ public final class PeerProcess: @unchecked Sendable {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = (provider.map { ["--provider", $0] } ?? []) + [
-      "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
-    ]
+    process.arguments =
+      (provider.map { ["--provider", $0] } ?? []) + [
+        "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
+      ]
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output

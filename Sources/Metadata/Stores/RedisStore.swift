@@ -111,7 +111,8 @@ public final class RedisStore: MetadataStore {
     }
     guard let current else {
       return loop.makeFailedFuture(
-        MetadataError(.stopped, "\(address) is not used any more", advice: "make the call before the engine shuts down"))
+        MetadataError(.stopped, "\(address) is not used any more", advice: "make the call before the engine shuts down")
+      )
     }
     return current.map { ($0, number) }
   }

@@ -163,7 +163,8 @@ public final class SegmentDirectory: PeerLocator {
     guard let value else {
       throw MetadataError(
         .notFound, "\(address) has no entry '\(key)'",
-        advice: "see whether '\(server)' runs with the same metadata connection string, name and MC_METADATA_CLUSTER_ID")
+        advice: "see whether '\(server)' runs with the same metadata connection string, name and MC_METADATA_CLUSTER_ID"
+      )
     }
     do {
       return try decode(value)
