@@ -41,13 +41,19 @@ let package = Package(
     .target(name: "Memory", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, nioHTTP, logging], swiftSettings: settings),
     .target(
+      name: "MetadataServer", dependencies: ["Metadata", "Wire", nio, nioCore, nioHTTP, logging],
+      swiftSettings: settings),
+    .target(
       name: "TransferEngine",
       dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
       swiftSettings: settings),
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .executableTarget(
       name: "MoonrailCommand",
-      dependencies: ["CLinux", "Fabric", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging],
+      dependencies: [
+        "CLinux", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging,
+        nio, nioCore,
+      ],
       swiftSettings: settings),
 
     .target(
@@ -60,15 +66,26 @@ let package = Package(
     ),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
-    .testTarget(name: "FabricTests", dependencies: ["Fabric", "SimulatedFabric"], swiftSettings: settings),
+    .testTarget(
+      name: "FabricTests", dependencies: ["Fabric", "CFabric", "SimulatedFabric"], swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
     .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
     .testTarget(
       name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
     .testTarget(
+      name: "MetadataServerTests",
+      dependencies: ["MetadataServer", "Metadata", "TestSupport", "Wire", nio, nioCore, logging],
+      swiftSettings: settings),
+    .testTarget(
       name: "TransferEngineTests",
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", logging],
+      swiftSettings: settings),
+    .testTarget(
+      name: "EngineFaultTests",
+      dependencies: [
+        "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore, logging,
+      ],
       swiftSettings: settings),
     .testTarget(
       name: "StoreTests",

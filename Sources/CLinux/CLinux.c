@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int clinux_page_nodes(size_t count, const void *const *pages, int *status)
@@ -26,6 +28,29 @@ int clinux_prefer_node(void *address, size_t length, unsigned node)
 		return EINVAL;
 	mask[node / bits] = 1ul << node % bits;
 	return syscall(SYS_mbind, address, length, MPOL_PREFERRED, mask, sizeof(mask) * 8 + 1, 0) == 0 ? 0 : errno;
+}
+
+int clinux_accept(int listener)
+{
+	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+_Static_assert(sizeof(struct clinux_part) == sizeof(struct iovec) &&
+		       offsetof(struct clinux_part, length) == offsetof(struct iovec, iov_len),
+	       "clinux_part is iovec");
+
+long clinux_send(int socket, const struct clinux_part *parts, size_t count, int flags)
+{
+	const struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = count };
+
+	return sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+long clinux_receive(int socket, const struct clinux_part *parts, size_t count, int flags)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = count };
+
+	return recvmsg(socket, &message, flags);
 }
 
 int clinux_gettid(void)

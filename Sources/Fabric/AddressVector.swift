@@ -18,8 +18,12 @@ public struct AddressVector: ~Copyable {
   }
 
   /// Adds the raw address of a peer's endpoint.
+  ///
+  /// It may come from anybody: a provider reads as many bytes as its addresses have, however few there are, so that
+  /// zeros follow.
   public func insert(_ address: [UInt8]) throws(FabricError) -> fi_addr_t {
     var handle: fi_addr_t = cfabric_addr_unspec
+    let address = address + [UInt8](repeating: 0, count: Self.longestAddress)
     let inserted = address.withUnsafeBytes { fi_av_insert(raw, $0.baseAddress, 1, &handle, 0, nil) }
     guard inserted == 1, handle != cfabric_addr_unspec else {
       throw FabricError(
@@ -29,6 +33,9 @@ public struct AddressVector: ~Copyable {
     }
     return handle
   }
+
+  /// No provider's addresses are longer.
+  private static let longestAddress = 1024
 
   /// Takes an address out. No operation to it may be in flight: its completion would be lost.
   public func remove(_ handle: fi_addr_t) {

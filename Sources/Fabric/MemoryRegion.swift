@@ -11,11 +11,17 @@ public struct MemoryRegion: ~Copyable, @unchecked Sendable {
 
   /// Registers `length` bytes of host memory at `address`.
   ///
-  /// - Parameter requestedKey: The key to use where the provider leaves the choice to us; otherwise ignored.
+  /// - Parameters:
+  ///   - requestedKey: The key to use where the provider leaves the choice to us; otherwise ignored.
+  ///   - isReadableByPeers: Whether a peer that has the key may read.
+  ///   - isWritableByPeers: Whether a peer that has the key may write.
   public init(
-    _ domain: Domain, address: UnsafeMutableRawPointer, length: Int, requestedKey: UInt64
+    _ domain: Domain, address: UnsafeMutableRawPointer, length: Int, requestedKey: UInt64,
+    isReadableByPeers: Bool = true, isWritableByPeers: Bool = true
   ) throws(FabricError) {
-    let access = UInt64(FI_READ) | UInt64(FI_WRITE) | UInt64(FI_REMOTE_READ) | UInt64(FI_REMOTE_WRITE)
+    var access = UInt64(FI_READ) | UInt64(FI_WRITE)
+    if isReadableByPeers { access |= UInt64(FI_REMOTE_READ) }
+    if isWritableByPeers { access |= UInt64(FI_REMOTE_WRITE) }
     var raw: UnsafeMutablePointer<fid_mr>?
     let key = domain.offer.choosesKeys ? 0 : requestedKey
     try domain.library.check(

@@ -57,8 +57,8 @@ public final class NICOffer: @unchecked Sendable {
       sourceAddress = []
     }
     transmitDepth = transmit.pointee.size
-    // Software providers say "no limit" by SIZE_MAX or just below it.
-    maximumMessageSize = Int(clamping: endpoint.pointee.max_msg_size)
+    // Software providers say "no limit" by SIZE_MAX or just below it, which arrives here as a negative number.
+    maximumMessageSize = Int(clamping: UInt(bitPattern: endpoint.pointee.max_msg_size))
     injectSize = transmit.pointee.inject_size
     let mode = domainAttributes.pointee.mr_mode
     usesVirtualAddresses = mode & FI_MR_VIRT_ADDR != 0 || mode == Self.basicRegistration

@@ -37,8 +37,9 @@ public final class HandshakeDaemon: Sendable {
       maximumBytes: max(64 << 20, 2 * min(options.maximumFrameLength, Int.max / 2)))
     let responder = HandshakeResponder(service: service)
     let bootstrap = ServerBootstrap(group: group)
+      // A port whose last owner's connections still linger is free; Linux gives it to one listener only all the same.
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .serverChannelOption(.backlog, value: options.listenBacklog)
-      .serverChannelOption(.socketOption(.so_reuseaddr), value: options.reusesAddress ? 1 : 0)
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {

@@ -2,9 +2,6 @@
 public struct HandshakeOptions: Equatable, Sendable {
   /// The ports the daemon draws from (`MC_MIN_RPC_PORT`, `MC_MAX_RPC_PORT`).
   public var portRange: ClosedRange<UInt16> = 15000...17000
-  /// Whether the daemon takes its port although connections of an earlier process linger there, which a fixed port
-  /// needs (`MC_LEGACY_RPC_PORT_BINDING`).
-  public var reusesAddress = false
   /// Listen on and connect to IPv6 addresses instead of IPv4 ones (`MC_USE_IPV6`). Listening includes IPv4 then.
   public var usesIPv6 = false
   /// The port of a peer whose name has none (`MC_HANDSHAKE_PORT`).

@@ -1,9 +1,9 @@
-internal import Logging
+package import Logging
 internal import NIOCore
 internal import Synchronization
 
 /// Logs what strangers on the network cause, at a rate they cannot choose.
-final class LimitedLog: Sendable {
+package final class LimitedLog: Sendable {
   private struct State {
     var windowStart = NIODeadline.uptimeNanoseconds(0)
     var written = 0
@@ -17,9 +17,9 @@ final class LimitedLog: Sendable {
   private let logger: Logger
   private let state = Mutex(State())
 
-  init(_ logger: Logger) { self.logger = logger }
+  package init(_ logger: Logger) { self.logger = logger }
 
-  func warning(_ message: @autoclosure () -> String) {
+  package func warning(_ message: @autoclosure () -> String) {
     let now = NIODeadline.now()
     let suppressedBefore: Int? = state.withLock { state in
       var suppressed = 0
@@ -35,9 +35,9 @@ final class LimitedLog: Sendable {
       return suppressed
     }
     guard let suppressedBefore else { return }
-    if suppressedBefore > 0 { logger.warning("\(suppressedBefore) further handshake warnings were not shown") }
+    if suppressedBefore > 0 { logger.warning("\(suppressedBefore) further warnings were not shown") }
     logger.warning("\(message())")
   }
 
-  func debug(_ message: @autoclosure () -> String) { logger.debug("\(message())") }
+  package func debug(_ message: @autoclosure () -> String) { logger.debug("\(message())") }
 }

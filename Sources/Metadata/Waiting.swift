@@ -1,16 +1,16 @@
 internal import Dispatch
-internal import NIOCore
+package import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
 extension Duration {
   /// For timers. A day stands for every longer time, so that sums with the clock cannot overflow.
-  var timeAmount: TimeAmount { TimeAmount(Swift.min(Swift.max(self, .zero), .seconds(86400))) }
+  package var timeAmount: TimeAmount { TimeAmount(Swift.min(Swift.max(self, .zero), .seconds(86400))) }
 }
 
 /// Blocks until a future has its result, at most for the given time; then `nil`. Throws `onEventLoop` where waiting
 /// would keep the event loops from ever delivering it.
-func wait<Value: Sendable>(
+package func wait<Value: Sendable>(
   for future: EventLoopFuture<Value>, atMost limit: TimeAmount
 ) throws(MetadataError) -> Result<Value, any Error>? {
   try checkNotOnEventLoop()
@@ -20,7 +20,7 @@ func wait<Value: Sendable>(
 }
 
 /// Throws `onEventLoop` on a thread that belongs to an event loop.
-func checkNotOnEventLoop() throws(MetadataError) {
+package func checkNotOnEventLoop() throws(MetadataError) {
   guard MultiThreadedEventLoopGroup.currentEventLoop != nil else { return }
   throw MetadataError(
     .onEventLoop, "a blocking handshake call was made on an event loop",

@@ -52,8 +52,12 @@ extension TransferEngine {
   }
 
   /// Registers buffers, suspending while the NICs take them.
-  public func registerMemory(_ buffers: [BufferEntry], location: String = "*") async throws {
-    try await blocking { () throws(TransferError) in try self.register(buffers, location: location) }
+  public func registerMemory(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) async throws {
+    try await blocking { () throws(TransferError) in
+      try self.register(buffers, location: location, remoteAccess: remoteAccess)
+    }
   }
 
   /// Withdraws the buffer at `address`, suspending while transfers use it.

@@ -16,6 +16,7 @@ struct MoonrailTool: ParsableCommand {
         moonrail topology
         moonrail bench --mode=target --local_server_name=10.0.0.2 --protocol=efa
         moonrail bench --segment_id=10.0.0.2:15428 --protocol=efa --operation=write
+        moonrail metadata-server --port=8080
 
       Flags of the upstream tools are taken in all their spellings: --block_size=65536, --block-size 65536, \
       -block_size=65536, --auto_discovery, --noauto_discovery, --auto_discovery=false.
@@ -23,6 +24,7 @@ struct MoonrailTool: ParsableCommand {
     version: "moonrail \(moonrailVersion)",
     subcommands: [
       DemoCommand.self, BenchCommand.self, ValidateCommand.self, ProbeCommand.self, TopologyCommand.self,
+      MetadataServerCommand.self,
     ])
 
   /// Parses and runs; every way to fail ends with exit status 1 and a message on standard error.

@@ -15,6 +15,7 @@ struct ProbeCommand: ParsableCommand {
       On the initiator:
         moonrail probe --segment_id=10.0.0.2:15428 --warmup=false
       Without an EFA card, on both sides:
+        moonrail probe --protocol=tcp ...
         moonrail probe --provider='tcp;ofi_rxm' ...
       """)
 
@@ -46,6 +47,9 @@ struct ProbeCommand: ParsableCommand {
   @Option(help: "Bytes to register.")
   var bufferSize = 1_073_741_824
 
+  @Option(name: .customLong("protocol"), help: "efa: AWS EFA, or the provider that --provider names. tcp: plain TCP.")
+  var transport = "efa"
+
   @Option(help: "libfabric's provider: efa, 'tcp;ofi_rxm', shm, sockets. Default: MOONRAIL_PROVIDER, or else efa.")
   var provider: String?
 
@@ -69,11 +73,12 @@ struct ProbeCommand: ParsableCommand {
     if mode == "initiator" && segmentId.isEmpty {
       throw CommandFailure("error: --segment_id is missing: the host:port that the target printed as addr=")
     }
+    let choice = try TransportChoice(protocol: transport, provider: provider)
     let signals = StopSignals()
     let session = try EngineSession(
       Configuration(
-        localServerName: localServerName, metadataServer: metadataServer, provider: provider,
-        deviceFilter: deviceName),
+        localServerName: localServerName, metadataServer: metadataServer, transports: [choice.transport],
+        provider: choice.provider, deviceFilter: deviceName),
       nodes: Array(numaNodes().prefix(1)), bufferSize: bufferSize)
     if mode == "target" {
       Output.print("[target] ready, addr=\(session.engine.name)")

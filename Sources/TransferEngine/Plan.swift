@@ -2,8 +2,9 @@ internal import Wire
 
 /// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
 ///
-/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side. Merging
-/// of neighbours and striping of large requests belong between the reading of a request and ``Slice``.
+/// A function of its arguments and nothing else. Requests are split where a registration ends, on either side, and where
+/// they are longer than an operation can be. Merging of neighbours and striping of large requests belong between the
+/// reading of a request and ``Slice``.
 struct Plan {
   /// The local memory.
   let local: LocalSnapshot
@@ -11,6 +12,8 @@ struct Plan {
   let peer: PeerSnapshot
   /// Whether the provider addresses the peer's memory by virtual address, or by the offset into the registration.
   let usesVirtualAddresses: Bool
+  /// The most bytes of one operation.
+  let maximumLength: Int
 
   /// One operation.
   struct Slice {
@@ -60,30 +63,32 @@ struct Plan {
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
       guard remaining >= 0 else {
-        throw TransferError(.invalidArgument, "Request \(index) has a negative length, \(remaining).")
+        throw .negativeLength(requests[index], index)
       }
       let length = remaining
       var parts = 0
       while remaining > 0 {
         if near < 0 || address < here[near].start || address >= here[near].end {
           guard let found = local.index(of: address), here[found].routeCount > 0 else {
-            throw unregistered(requests[index], index, at: address)
+            throw .unregistered(requests[index], index, at: address)
           }
           near = found
           position = Int(truncatingIfNeeded: (turn &+ UInt64(index)) % UInt64(here[near].routeCount))
         }
         if far < 0 || remote < there[far].start || remote >= there[far].end {
-          guard let found = peer.index(of: remote) else { throw unpublished(requests[index], index, at: remote) }
+          guard let found = peer.index(of: remote) else {
+            throw .unpublished(requests[index], index, at: remote, by: peer)
+          }
           far = found
         }
         let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
-        let size = Int(min(UInt(remaining), room))
+        let size = Int(min(UInt(min(remaining, maximumLength)), room))
         let route = here[near].routes[position]
         let keys = there[far].keys
         var nic = primary[route.rail]
         if keys[nic] == 0 {
           guard let other = peer.nic(after: nic, keys: keys) else {
-            throw unpublished(requests[index], index, at: remote)
+            throw .unpublished(requests[index], index, at: remote, by: peer)
           }
           nic = other
         }
@@ -102,22 +107,5 @@ struct Plan {
       if near >= 0, position >= here[near].routeCount { position = 0 }
     }
     return true
-  }
-
-  @inline(never)
-  private func unregistered(_ request: TransferRequest, _ index: Int, at address: UInt) -> TransferError {
-    TransferError(
-      .addressNotRegistered,
-      "Request \(index): the local address 0x\(String(address, radix: 16)) (\(request.length) bytes from"
-        + " 0x\(String(request.local, radix: 16))) is in no registered buffer. Register it first.")
-  }
-
-  @inline(never)
-  private func unpublished(_ request: TransferRequest, _ index: Int, at address: UInt64) -> TransferError {
-    TransferError(
-      .metadata,
-      "Request \(index): \(peer.descriptor.name) has published no buffer at 0x\(String(address, radix: 16))"
-        + " (\(request.length) bytes from 0x\(String(request.remote, radix: 16))). Check the address, and that the peer"
-        + " has registered it.")
   }
 }

@@ -11,6 +11,14 @@ struct Submission: ~Copyable {
     var count = 0
   }
 
+  /// The requests for one peer over TCP, linked from the oldest to the youngest.
+  struct Stream {
+    let peer: TCPPeer
+    var oldest: WorkRequestPointer?
+    var youngest: WorkRequestPointer?
+    var count = 0
+  }
+
   private let batch: BatchPointer
   private let rails: [Rail]
   /// The local chunks; the caller keeps the snapshot that holds them.
@@ -31,6 +39,10 @@ struct Submission: ~Copyable {
   private var lastTask = -1
   /// Links that were wanted and do not exist.
   private(set) var missing: Peer.Pair?
+  /// What goes over TCP, by peer. The first is kept apart: nearly always there is one, and an array would be an
+  /// allocation.
+  private var firstStream: Stream?
+  private var otherStreams: [Stream] = []
   // Neighbouring requests mostly use the same region.
   private var use: UnsafeMutablePointer<RegionUse>?
   private var useCount = 0
@@ -64,6 +76,30 @@ struct Submission: ~Copyable {
     return isComplete
   }
 
+  /// Plans `requests`, which start at request `start` of the call and go over TCP.
+  mutating func plan(
+    _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, to peer: TCPPeer, by plan: StreamPlan
+  ) throws(TransferError) {
+    self.requests = requests
+    runStart = start
+    if let current = firstStream, current.peer !== peer {
+      otherStreams.append(current)
+      firstStream = nil
+      if let index = otherStreams.firstIndex(where: { $0.peer === peer }) {
+        firstStream = otherStreams.remove(at: index)
+      }
+    }
+    if firstStream == nil { firstStream = Stream(peer: peer) }
+    try plan.make(requests, into: &self)
+    flushUse()
+  }
+
+  /// Whether every TCP peer would take what is planned for it without waiting.
+  func fitsStreams() -> Bool {
+    guard let firstStream, firstStream.peer.hasRoom(for: firstStream.count) else { return firstStream == nil }
+    return otherStreams.allSatisfy { $0.peer.hasRoom(for: $0.count) }
+  }
+
   /// Counts a request that is copied within the process, which the caller does after ``handOver()``.
   mutating func planCopy(of index: Int) {
     guard let tasks else { return }
@@ -71,8 +107,9 @@ struct Submission: ~Copyable {
     total += 1
   }
 
-  /// Gives everything to the rails.
-  mutating func handOver(requestCount: Int) {
+  /// Gives everything to the rails and to the TCP peers. A TCP peer whose queue is full makes the caller wait, until the
+  /// operations' deadline at most.
+  mutating func handOver(requestCount: Int, mayWait: Bool) {
     batch.pointee.outstanding.add(total, ordering: .relaxed)
     batch.pointee.submitted.store(firstTask + requestCount, ordering: .releasing)
     for (index, rail) in rails.enumerated() {
@@ -80,6 +117,8 @@ struct Submission: ~Copyable {
       guard let youngest = chain.youngest, let oldest = chain.oldest else { continue }
       rail.push(youngest: youngest, oldest: oldest, count: chain.count)
     }
+    if let stream = firstStream { push(stream, mayWait: mayWait) }
+    for stream in otherStreams { push(stream, mayWait: mayWait) }
   }
 
   /// Takes everything back, for another attempt or for an error.
@@ -93,10 +132,27 @@ struct Submission: ~Copyable {
       }
       chains[index] = Chain()
     }
+    if let stream = firstStream { Self.forget(stream) }
+    for stream in otherStreams { Self.forget(stream) }
+    firstStream = nil
+    otherStreams = []
     batch.pointee.discardOverflow(ifFirst: firstTask == 0)
     total = 0
     lastTask = -1
     missing = nil
+  }
+
+  private func push(_ stream: Stream, mayWait: Bool) {
+    guard let oldest = stream.oldest else { return }
+    stream.peer.push(oldest, deadline: deadline, mayWait: mayWait)
+  }
+
+  private static func forget(_ stream: Stream) {
+    var cursor = stream.oldest
+    while let request = cursor {
+      cursor = request.pointee.next
+      request.pointee.use.pointee.count.subtract(1, ordering: .relaxed)
+    }
   }
 
   /// The task of request `index` of the call, for copies.
@@ -111,6 +167,53 @@ struct Submission: ~Copyable {
   }
 }
 
+extension Submission {
+  /// Room for one more part of task `task`.
+  @inline(__always)
+  private mutating func takeSlot(for task: Int, from slab: WorkRequestPointer) -> WorkRequestPointer {
+    guard task == lastTask else {
+      lastTask = task
+      return slab + task
+    }
+    return batch.pointee.takeOverflow()
+  }
+
+  /// One more work request uses a region.
+  @inline(__always)
+  private mutating func count(_ used: UnsafeMutablePointer<RegionUse>) {
+    if use != used {
+      flushUse()
+      use = used
+    }
+    useCount &+= 1
+  }
+
+  /// Adds one operation of request `index` that goes over TCP.
+  mutating func append(_ slice: StreamPlan.Slice, of index: Int) {
+    guard let slab, let localChunks else { return }
+    let task = firstTask + runStart + index
+    let slot = takeSlot(for: task, from: slab)
+    let use = localChunks[slice.chunk].use
+    count(use)
+    slot.pointee.next = nil
+    slot.pointee.batch = batch
+    slot.pointee.use = use
+    slot.pointee.local = UnsafeMutableRawPointer(bitPattern: slice.local)
+    slot.pointee.remote = slice.remote
+    slot.pointee.length = slice.length
+    slot.pointee.deadline = deadline
+    slot.pointee.task = Int32(truncatingIfNeeded: task)
+    slot.pointee.opcode = requests[index].opcode
+    slot.pointee.isPart = slice.isPart
+    slot.pointee.isAbandoned = false
+    slot.pointee.isRetried = false
+    if let youngest = firstStream?.youngest { youngest.pointee.next = slot } else { firstStream?.oldest = slot }
+    firstStream?.youngest = slot
+    firstStream?.count &+= 1
+    total &+= 1
+  }
+}
+
 extension Submission: Plan.Sink {
   @inline(__always)
   mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
@@ -119,19 +222,9 @@ extension Submission: Plan.Sink {
       return false
     }
     let task = firstTask + runStart + index
-    let slot: WorkRequestPointer
-    if task != lastTask {
-      slot = slab + task
-      lastTask = task
-    } else {
-      slot = batch.pointee.takeOverflow()
-    }
+    let slot = takeSlot(for: task, from: slab)
     let sliceUse = localChunks[slice.chunk].use
-    if use != sliceUse {
-      flushUse()
-      use = sliceUse
-    }
-    useCount &+= 1
+    count(sliceUse)
     let rail = slice.rail
     // Field by field, which leaves the provider's scratch space as it is. Nothing in it needs initialising.
     slot.pointee.next = chains[rail].youngest

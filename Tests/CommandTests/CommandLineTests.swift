@@ -10,7 +10,7 @@ struct CommandLineTests {
       (["bench", "--bogus"], "--bogus"), (["bench", "--threads=many"], "many"), (["fly"], "fly"),
       (["bench", "--mode=server"], "Unsupported mode: must be 'initiator' or 'target'"),
       (["bench", "--backend=x"], "Unsupported backend: must be 'classic' or 'tent'"),
-      (["bench", "--protocol=tcp", "--segment_id=a:1"], "this build has efa only"),
+      (["bench", "--protocol=rdma", "--segment_id=a:1"], "this build has efa and tcp only"),
       (["validate", "--mode=both"], "Unsupported mode"), (["probe", "--iters=-1"], "--iters"),
       (["demo", "--gigabytes=0"], "--gigabytes"), (["topology", "--custom-topo-json=/nonexistent"], "/nonexistent"),
     ] {
@@ -24,7 +24,7 @@ struct CommandLineTests {
   @Test("Help and version are on standard output, with status 0")
   func help() {
     #expect(Tool.run(["--version"]).output == "moonrail \(moonrailVersion)\n")
-    for command in ["bench", "validate", "probe", "demo", "topology"] {
+    for command in ["bench", "validate", "probe", "demo", "topology", "metadata-server"] {
       let outcome = Tool.run([command, "--help"])
       #expect(outcome.status == 0)
       #expect(outcome.output.contains("moonrail \(command)"))

@@ -14,12 +14,14 @@ struct Peer {
       logger.logLevel = .error
       let engine = try TransferEngine(
         Configuration(
-          localServerName: options.host, metadataServer: options.metadata, provider: options.provider),
+          localServerName: options.host, metadataServer: options.metadata, transports: [options.transport],
+          provider: options.provider),
         logger: logger)
       let buffer = try HostBuffer(length: options.bufferLength)
-      try engine.register(buffer.baseAddress, length: buffer.length)
+      try engine.register(buffer.baseAddress, length: buffer.length, remoteAccess: options.access)
       say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
-      let commands = PeerCommands(engine: engine, base: buffer.baseAddress, length: buffer.length)
+      let commands = PeerCommands(
+        engine: engine, base: buffer.baseAddress, length: buffer.length, access: options.access)
       while let line = readLine() {
         let words = line.split(separator: " ").map(String.init)
         guard let verb = words.first, verb != "exit" else { break }

@@ -6,6 +6,7 @@ struct PeerCommands {
   let engine: TransferEngine
   let base: UnsafeMutableRawPointer
   let length: Int
+  let access: RemoteAccess
 
   /// Runs one command and returns the line to answer with.
   func run(_ verb: String, _ words: [String]) throws -> String {
@@ -26,9 +27,13 @@ struct PeerCommands {
       guard words.count == 3 else { throw PeerError("expected ENGINE NAME TEXT") }
       try engine.notify(words[0], NotificationMessage(name: words[1], message: words[2]))
       return "ok"
+    case "probe":
+      guard let name = words.first else { throw PeerError("expected ENGINE") }
+      try engine.probe(name)
+      return "ok"
     case "register":
       // A second engine buffer over a part of the peer's memory is not possible: so re-register the whole.
-      try engine.register(base, length: length)
+      try engine.register(base, length: length, remoteAccess: access)
       return "ok"
     case "unregister":
       try engine.unregister(base)

@@ -1,6 +1,11 @@
-/// The peer's command line: `--provider NAME --host NAME --buffer BYTES --metadata CONNECTION_STRING`.
+import TransferEngine
+
+/// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, `--metadata
+/// CONNECTION_STRING`, and `--access none|readOnly|readWrite`, what other engines may do with the buffer.
 struct PeerOptions {
+  var transport = Configuration.Transport.efa
   var provider: String?
+  var access = RemoteAccess.readWrite
   var host = "127.0.0.1"
   var bufferLength = 64 << 20
   var metadata = "P2PHANDSHAKE"
@@ -10,7 +15,15 @@ struct PeerOptions {
     while let flag = iterator.next() {
       guard let value = iterator.next() else { throw PeerError("\(flag) needs a value") }
       switch flag {
+      case "--transport":
+        guard let named = Configuration.Transport(rawValue: value) else { throw PeerError("--transport \(value)") }
+        transport = named
       case "--provider": provider = value
+      case "--access":
+        guard let named = RemoteAccess.allCases.first(where: { "\($0)" == value }) else {
+          throw PeerError("--access \(value)")
+        }
+        access = named
       case "--host": host = value
       case "--metadata": metadata = value
       case "--buffer":

@@ -53,6 +53,10 @@ public struct Faults: Sendable {
   public var completionDelay: ClosedRange<UInt64> = 0...0
   /// How many of the next memory registrations are refused with `-FI_ENOMEM`.
   public var refusedRegistrations = 0
+  /// How many of the next endpoints are refused with `-FI_ENOMEM` when they are opened.
+  public var refusedEndpoints = 0
+  /// How many of the next endpoints are refused with `-FI_EIO` when they are enabled.
+  public var refusedEnablings = 0
   /// What goes wrong. The first rule that applies to an operation decides.
   public var rules: [Fault] = []
   /// Changes whenever held operations are released; new faults start with a value of their own, so that setting them

@@ -80,6 +80,10 @@ final class SimulatedDomain: SimulatedObject, @unchecked Sendable {
     }
     table.endpoint = { domain, info, result, context in
       call(domain, as: SimulatedDomain.self, closed: -FI_EINVAL) { domain, state in
+        if state.faults.refusedEndpoints > 0 {
+          state.faults.refusedEndpoints -= 1
+          return -FI_ENOMEM
+        }
         guard let info = info?.pointee, let endpoint = SimulatedEndpoint(domain, info, &state) else {
           return -FI_EINVAL
         }

@@ -102,6 +102,10 @@ final class SimulatedEndpoint: SimulatedObject, @unchecked Sendable {
   private func enable(_ state: inout Network.State) -> Int32 {
     guard vector != nil else { return -Int32(FI_ENOAV) }
     guard queue != nil else { return -Int32(FI_ENOCQ) }
+    if state.faults.refusedEnablings > 0 {
+      state.faults.refusedEnablings -= 1
+      return -FI_EIO
+    }
     isEnabled = true
     state.endpoints[address] = self
     return 0

@@ -16,7 +16,7 @@ final class Engine {
   private let memory: HostBuffer
 
   init(
-    _ name: String, _ metadata: String, provider: String = "tcp;ofi_rxm", length: Int = 1 << 20,
+    _ name: String, _ metadata: String, transport: Configuration.Transport = .efa, length: Int = 1 << 20,
     environment: [String: String] = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"], isRegistered: Bool = true
   ) throws {
     memory = try HostBuffer(length: length)
@@ -24,7 +24,7 @@ final class Engine {
     self.length = length
     engine = try TransferEngine(
       Configuration(
-        localServerName: name, metadataServer: metadata, provider: provider,
+        localServerName: name, metadataServer: metadata, transports: [transport], provider: "tcp;ofi_rxm",
         environment: ProcessEnvironment.current.merging(environment) { $1 }), logger: quiet)
     if isRegistered { try engine.register(base, length: length) }
   }
@@ -99,6 +99,17 @@ let bound = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"]
     try near.engine.unregister(more.baseAddress)
     try third.engine.syncSegmentCache(near.engine.name)
     #expect(try third.engine.describe(found).buffers.count == 1)
+  }
+
+  @Test func overTCPTheAddressIsTheAdvertisedOne() throws {
+    let server = try ReferenceServer()
+    let peer = try PeerProcess(
+      tcp: uniqueName("far"), metadata: server.source, bufferLength: 1 << 20, environment: bound)
+    let near = try Engine(uniqueName("near"), server.source, transport: .tcp)
+    let segment = try near.engine.openSegment(peer.name)
+    #expect(try near.write(seed: 1, to: segment, peer.address).state == .completed)
+    #expect(try peer.mismatch(seed: 1, length: near.length) == nil)
+    #expect(server.value("mooncake/ram/\(peer.name)")?.contains(#""tcp_data_host":"127.0.0.1""#) == true)
   }
 
   @Test func writesComeInTheOrderOfTheContract() throws {

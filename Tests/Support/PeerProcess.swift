@@ -32,17 +32,38 @@ public final class PeerProcess: @unchecked Sendable {
   ///   - host: The local server name.
   ///   - metadata: The metadata connection string.
   ///   - environment: Variables on top of this process's; an empty value removes one.
-  public init(
+  public convenience init(
     provider: String?, host: String = "127.0.0.1", metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20,
     environment: [String: String] = [:]
   ) throws {
+    try self.init(
+      arguments: (provider.map { ["--provider", $0] } ?? []) + [
+        "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
+      ],
+      environment: environment)
+  }
+
+  /// Starts a peer that speaks TCP.
+  ///
+  /// - Parameters:
+  ///   - access: What others may do with its buffer: `none`, `readOnly` or `readWrite`.
+  ///   - environment: Variables on top of this process's; an empty value removes one.
+  public convenience init(
+    tcp host: String, metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20, access: String = "readWrite",
+    environment: [String: String] = [:]
+  ) throws {
+    try self.init(
+      arguments: [
+        "--transport", "tcp", "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)", "--access", access,
+      ],
+      environment: environment)
+  }
+
+  private init(arguments: [String], environment: [String: String]) throws {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)
     process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments =
-      (provider.map { ["--provider", $0] } ?? []) + [
-        "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
-      ]
+    process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output
@@ -59,8 +80,15 @@ public final class PeerProcess: @unchecked Sendable {
 
   deinit { kill() }
 
+  /// Settings that pin a peer to one port, drawn outside of the engine's usual range, so that another can come back
+  /// under its name.
+  public static func portOfItsOwn() -> [String: String] {
+    let port = "\(Int.random(in: 20_000..<32_000))"
+    return ["MC_MIN_RPC_PORT": port, "MC_MAX_RPC_PORT": port]
+  }
+
   /// Sends one command and returns the peer's answer.
-  public func ask(_ command: String, within seconds: Double = 90) throws -> String {
+  public func ask(_ command: String, within seconds: Double = 50) throws -> String {
     try tell(command)
     return try readLine(within: seconds)
   }
@@ -71,7 +99,7 @@ public final class PeerProcess: @unchecked Sendable {
   }
 
   /// The next line that the peer says.
-  public func answer(within seconds: Double = 90) throws -> String { try readLine(within: seconds) }
+  public func answer(within seconds: Double = 50) throws -> String { try readLine(within: seconds) }
 
   /// Fills `length` bytes at `offset` of its buffer with the pattern `seed`.
   public func fill(seed: UInt64, offset: Int = 0, length: Int, patternOffset: Int = 0) throws {

@@ -20,9 +20,19 @@ public struct TestFabric: Sendable, CustomStringConvertible {
 
   /// The fabrics that this host has: software providers of the distribution's libfabric, and the fake EFA provider
   /// where `scripts/test.sh` has built it.
-  public static let all: [TestFabric] =
-    ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
-    + (fakeNICs > 0 ? [fakeEFA] : [])
+  ///
+  /// `MOONRAIL_TEST_FABRICS` takes its pick of them: provider names, comma separated.
+  public static let all: [TestFabric] = {
+    let fabrics =
+      ["tcp;ofi_rxm", "shm", "sockets"].map { TestFabric(provider: $0, description: $0) }
+      + (fakeNICs > 0 ? [fakeEFA] : [])
+    guard let wanted = ProcessInfo.processInfo.environment["MOONRAIL_TEST_FABRICS"] else { return fabrics }
+    let names = wanted.split(separator: ",").map(String.init)
+    return fabrics.filter { names.contains($0.provider) }
+  }()
+
+  /// Two fabrics that have nothing in common where there are so many: for what hardly depends on the fabric.
+  public static let few: [TestFabric] = all.count > 2 ? [all[0], all[all.count - 1]] : all
 
   /// The fake EFA, set up or not.
   public static let fakeEFA = TestFabric(provider: "efa", description: "efa (fake, \(fakeNICs) NICs)")

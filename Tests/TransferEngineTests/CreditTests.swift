@@ -6,7 +6,7 @@ extension EngineTests {
   /// More work than credits waits; it neither fails nor gets ahead of the provider.
   @Suite(.timeLimit(.minutes(2)))
   struct CreditTests {
-    @Test(arguments: TestFabric.all, [1, 4, 8])
+    @Test(arguments: TestFabric.all, [1, 8])
     func areNeverExceeded(_ fabric: TestFabric, credits: Int) throws {
       let (threads, batches, count, block) = (8, 4, 32, 4096)
       let total = threads * batches * count * block

@@ -26,7 +26,8 @@ extension EngineTests {
       for index in 0..<(count * rounds) {
         let (peer, round) = (index % count, index / count)
         #expect(
-          try peers[peer].mismatch(seed: 400, offset: round * block, length: block, patternOffset: index * block) == nil)
+          try peers[peer].mismatch(seed: 400, offset: round * block, length: block, patternOffset: index * block) == nil
+        )
       }
     }
 
@@ -78,7 +79,7 @@ extension EngineTests {
     }
 
     /// Both connect to each other in the same moment. Each round is a first contact: two new processes.
-    @Test(arguments: TestFabric.all, 0..<4)
+    @Test(arguments: TestFabric.all, 0..<3)
     func bothMakeFirstContactAtOnce(_ fabric: TestFabric, round: Int) throws {
       let length = 512 << 10
       let one = try PeerProcess(provider: fabric.provider, bufferLength: 2 * length)

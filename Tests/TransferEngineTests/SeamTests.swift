@@ -20,7 +20,8 @@ extension EngineTests {
     @Test(arguments: TestFabric.all, Side.allCases)
     func everyByteArrives(_ fabric: TestFabric, _ side: Side) throws {
       let near = try Near(
-        fabric, bufferLength: Self.length, environment: side == .remote ? [:] : ["MC_MAX_MR_SIZE": "\(Self.localChunk)"])
+        fabric, bufferLength: Self.length, environment: side == .remote ? [:] : ["MC_MAX_MR_SIZE": "\(Self.localChunk)"]
+      )
       let peer = try PeerProcess(
         provider: fabric.provider, bufferLength: Self.length,
         environment: side == .local ? [:] : ["MC_MAX_MR_SIZE": "\(Self.remoteChunk)"])
@@ -32,7 +33,8 @@ extension EngineTests {
       // (local offset, remote offset, length): all at different distances from the seams.
       var ranges = [
         // One byte on each side of the seams.
-        (here - 1, 17, 1), (here, 19, 1), (31, there - 1, 1), (37, there, 1), (here - 1, there, 1), (here, there - 1, 1),
+        (here - 1, 17, 1), (here, 19, 1), (31, there - 1, 1), (37, there, 1), (here - 1, there, 1),
+        (here, there - 1, 1),
         // Across one seam, by one byte on either side of it.
         (here - 1, there - 1, 2), (here - 100, there - 1, 101), (here - 1, there - 100, 101), (here - 3, there - 2, 7),
         // Up to a seam, and from one on.
@@ -110,7 +112,8 @@ extension EngineTests {
       #expect(try peer.mismatch(seed: seed, offset: range.remote, length: length) == nil, "\(range)")
       #expect(try peer.mismatch(seed: 1, length: range.remote) == nil, "before \(range)")
       #expect(
-        try peer.mismatch(seed: 1, offset: end, length: Self.length - end, patternOffset: end) == nil, "behind \(range)")
+        try peer.mismatch(seed: 1, offset: end, length: Self.length - end, patternOffset: end) == nil, "behind \(range)"
+      )
     }
 
     private func read(
@@ -127,7 +130,8 @@ extension EngineTests {
       let end = range.local + length
       #expect(near.mismatch(seed: seed, offset: range.local, length: length) == nil, "\(range)")
       #expect(near.mismatch(seed: 1, length: range.local) == nil, "before \(range)")
-      #expect(near.mismatch(seed: 1, offset: end, length: Self.length - end, patternOffset: end) == nil, "behind \(range)")
+      #expect(
+        near.mismatch(seed: 1, offset: end, length: Self.length - end, patternOffset: end) == nil, "behind \(range)")
     }
   }
 }

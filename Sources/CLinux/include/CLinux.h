@@ -38,6 +38,19 @@ int clinux_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);
 /* Wakes up to `count` threads that sleep on `word`. Returns how many. */
 int clinux_futex_wake(uint32_t *word, int count);
 
+/* accept4(2) with SOCK_CLOEXEC: the next connection of a listening socket, or -1 with errno. */
+int clinux_accept(int listener);
+
+/* struct iovec under a name of ours: to Swift, the original belongs to whichever module includes it first. */
+struct clinux_part {
+	void *base;
+	size_t length;
+};
+
+/* sendmsg(2) and recvmsg(2) of `count` parts; sending to a closed connection raises no signal. -1 with errno. */
+long clinux_send(int socket, const struct clinux_part *parts, size_t count, int flags);
+long clinux_receive(int socket, const struct clinux_part *parts, size_t count, int flags);
+
 /* Writes the byte at `address` back to itself atomically: a write to the page that loses nobody's change. */
 static inline void clinux_touch(void *address)
 {

@@ -14,7 +14,7 @@ struct InitiatorRun {
     self.parameters = parameters
     signals = StopSignals()
     let session = try EngineSession(
-      options.configuration(), nodes: numaNodes(), bufferSize: parameters.bufferSize,
+      try options.configuration(), nodes: numaNodes(), bufferSize: parameters.bufferSize,
       byte: parameters.fillsMemory ? 0xCC : 0)
     self.session = session
     let begin = monotonicNanoseconds()
@@ -90,7 +90,7 @@ struct InitiatorRun {
       batches: state.batches, latency: try state.outcome(), processorSeconds: processor,
       shares: BenchResult.shares(before: nicsBefore, after: session.engine.nics),
       warmupMilliseconds: warmupMilliseconds, verifiedBytes: nil, library: session.engine.fabricLibrary,
-      provider: session.engine.nics.first?.provider)
+      provider: session.engine.nics.first?.provider ?? "tcp (no fabric)")
   }
 
   private func waitForEnd(_ state: RunState, begin: UInt64) {

@@ -6,7 +6,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "initiator, or target: registers memory, prints 'listening on' and stays.")
   var mode = "initiator"
 
-  @Option(name: .customLong("protocol"), help: "efa: AWS EFA, or the libfabric provider that --provider names.")
+  @Option(name: .customLong("protocol"), help: "efa: AWS EFA, or the libfabric provider that --provider names. tcp: plain TCP.")
   var transport = "efa"
 
   @Option(help: "libfabric's provider: efa, 'tcp;ofi_rxm', shm, sockets. Default: MOONRAIL_PROVIDER, or else efa.")
@@ -79,7 +79,7 @@ struct RunOptions: ParsableArguments {
     guard let mode = RunParameters.Mode(rawValue: mode) else {
       throw CommandFailure("Unsupported mode: must be 'initiator' or 'target'")
     }
-    try Self.checkTransport(transport)
+    _ = try TransportChoice(protocol: transport, provider: provider)
     guard let unit = ReportUnit(rawValue: reportUnit) else {
       let units = ReportUnit.allCases.map(\.rawValue).joined(separator: ", ")
       throw CommandFailure("error: --report_unit=\(reportUnit): must be one of \(units)")
@@ -115,27 +115,12 @@ struct RunOptions: ParsableArguments {
   }
 
   /// The engine's configuration.
-  func configuration() -> Configuration {
+  func configuration() throws(CommandFailure) -> Configuration {
+    let choice = try TransportChoice(protocol: transport, provider: provider)
     var configuration = Configuration(
-      localServerName: localServerName, metadataServer: metadataServer, transports: [.efa], provider: provider,
-      deviceFilter: deviceName)
+      localServerName: localServerName, metadataServer: metadataServer, transports: [choice.transport],
+      provider: choice.provider, deviceFilter: deviceName)
     if !nicPriorityMatrix.isEmpty { configuration.environment["MC_CUSTOM_TOPO_JSON"] = nicPriorityMatrix }
     return configuration
-  }
-
-  /// Whether this build has the transport that upstream calls `name`.
-  static func checkTransport(_ name: String) throws(CommandFailure) {
-    if name == Configuration.Transport.efa.rawValue { return }
-    let others = [
-      "rdma", "barex", "tcp", "nvlink", "musa", "maca", "nvlink_intra", "hip", "sunrise_link", "cxi", "ascend",
-    ]
-    guard others.contains(name) else {
-      throw CommandFailure("error: --protocol=\(name): there is no such protocol. This build has efa.")
-    }
-    throw CommandFailure(
-      """
-      error: --protocol=\(name): this build has efa only. Use --protocol=efa; on a host without an EFA card, add \
-      --provider='tcp;ofi_rxm' (any network), --provider=shm (two processes of one host) or --provider=sockets.
-      """)
   }
 }

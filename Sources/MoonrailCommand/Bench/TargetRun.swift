@@ -11,7 +11,7 @@ enum TargetRun {
     // The engine says where it listens as soon as it does. Whoever waits for that line wants to start, and can when
     // the memory is registered: it is said then.
     let session = try EngineSession(
-      options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
+      try options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
       byte: parameters.fillsMemory ? 0xCC : 0, logger: CommandLog.logger("moonrail", omitting: listeningPrefix))
     Output.error(listeningLine(session.engine.name))
     while !signals.wait(milliseconds: 200) {

@@ -14,8 +14,12 @@ struct DemoCommand: ParsableCommand {
 
       Examples:
         moonrail demo
+        moonrail demo --protocol=tcp
         moonrail demo --provider=shm --gigabytes=16
       """)
+
+  @Option(name: .customLong("protocol"), help: "efa: libfabric, with the provider below. tcp: plain TCP, without it.")
+  var transport = "efa"
 
   @Option(help: "libfabric's provider: 'tcp;ofi_rxm', shm, sockets, efa.")
   var provider = "tcp;ofi_rxm"
@@ -41,13 +45,14 @@ struct DemoCommand: ParsableCommand {
 
   private func execute() throws(CommandFailure) {
     let plan = try plan()
+    let choice = try TransportChoice(protocol: transport, provider: provider)
     let signals = StopSignals()
     Output.error(
-      "Starting a target and an initiator on provider \(provider), to move \((Double(plan.bytes) / 1e9).fixed(1)) GB "
+      "Starting a target and an initiator on \(choice.label), to move \((Double(plan.bytes) / 1e9).fixed(1)) GB "
         + "each way.")
-    let target = try DemoTarget(provider: provider, bufferSize: plan.bufferSize, seconds: timeout)
+    let target = try DemoTarget(choice, bufferSize: plan.bufferSize, seconds: timeout)
     do throws(CommandFailure) {
-      let exchange = try DemoExchange(plan: plan, provider: provider, target: target.name, timeout: .seconds(timeout))
+      let exchange = try DemoExchange(plan: plan, choice, target: target.name, timeout: .seconds(timeout))
       while exchange.hasMore {
         try exchange.round()
         target.drain()

@@ -12,6 +12,8 @@ final class DemoExchange {
 
   let plan: DemoPlan
   let nics: [NICDescription]
+  /// How it moves its bytes.
+  let choice: TransportChoice
   let library: String?
   let names: (initiator: String, target: String)
   private(set) var writes = Leg()
@@ -29,11 +31,14 @@ final class DemoExchange {
   private var progress = DemoProgress()
 
   /// Starts an engine and connects it to `target`.
-  init(plan: DemoPlan, provider: String, target: String, timeout: Duration) throws(CommandFailure) {
+  init(
+    plan: DemoPlan, _ choice: TransportChoice, target: String, timeout: Duration
+  ) throws(CommandFailure) {
     self.plan = plan
+    self.choice = choice
     self.timeout = timeout
     let session = try EngineSession(
-      Configuration(localServerName: "127.0.0.1", provider: provider), nodes: [0], bufferSize: plan.bufferSize,
+      Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider), nodes: [0], bufferSize: plan.bufferSize,
       logger: CommandLog.quietLogger("moonrail"))
     self.session = session
     source = session.buffers[0]

@@ -6,18 +6,20 @@ struct DemoReport {
   let text: String
 
   init(_ exchange: DemoExchange, targetProcess: Int) {
-    let provider = exchange.nics.first?.provider ?? "?"
+    let flags = exchange.choice.shellFlags
+    let isTCP = exchange.choice.transport == .tcp
+    let provider = exchange.nics.first?.provider ?? exchange.choice.label
     let plan = exchange.plan
     let nics = exchange.nics.map(\.name)
     let nicText = nics.prefix(4).joined(separator: ", ") + (nics.count > 4 ? ", …" : "")
     var lines = [
       "",
-      "Two processes, one host: data moved through libfabric and was compared byte for byte.",
+      "Two processes, one host: data moved through \(isTCP ? "TCP" : "libfabric") and was compared byte for byte.",
       "",
       "  initiator   \(exchange.names.initiator)  process \(getpid())",
       "  target      \(exchange.names.target)  process \(targetProcess)",
       "  provider    \(provider)\(exchange.library.map { ", \($0)" } ?? "")",
-      "  NICs        \(nics.count): \(nicText)",
+      "  NICs        \(isTCP ? "none, by sockets" : "\(nics.count): \(nicText)")",
       "  connect     \(durationText(nanoseconds: exchange.warmupNanoseconds))",
       "  batches     \(plan.batchSize) x \(byteText(plan.blockSize)), one at a time, one thread",
       "",
@@ -30,10 +32,10 @@ struct DemoReport {
       "  Times are per batch; what was written is verified by what was read back.",
       "",
       "Next:",
-      "  moonrail topology --provider='\(provider)'",
-      "  moonrail bench --mode=target --provider='\(provider)' --local_server_name=127.0.0.1     # prints host:port",
-      "  moonrail bench --provider='\(provider)' --segment_id=HOST:PORT --operation=write --verify",
-      "  On hosts with EFA cards: the same without --provider, or moonrail demo --provider=efa",
+      "  moonrail topology\(isTCP ? "" : " " + flags)",
+      "  moonrail bench --mode=target \(flags) --local_server_name=127.0.0.1     # prints host:port",
+      "  moonrail bench \(flags) --segment_id=HOST:PORT --operation=write --verify",
+      "  On hosts with EFA cards: the same with --protocol=efa, or moonrail demo --provider=efa",
     ]
     text = lines.joined(separator: "\n")
   }

@@ -11,14 +11,14 @@ final class DemoTarget {
   var processID: Int { child.processNumber }
 
   /// Starts it and waits until it listens.
-  init(provider: String, bufferSize: Int, seconds: Int) throws(CommandFailure) {
+  init(_ choice: TransportChoice, bufferSize: Int, seconds: Int) throws(CommandFailure) {
     self.seconds = seconds
     child = try ChildProcess(
       try Self.executable(),
       [
-        "bench", "--mode=target", "--protocol=efa", "--metadata_server=P2PHANDSHAKE", "--local_server_name=127.0.0.1",
-        "--provider=\(provider)", "--buffer_size=\(bufferSize)", "--batch_size=1", "--threads=1", "--exit-with-stdin",
-      ])
+        "bench", "--mode=target", "--metadata_server=P2PHANDSHAKE", "--local_server_name=127.0.0.1",
+        "--buffer_size=\(bufferSize)", "--batch_size=1", "--threads=1", "--exit-with-stdin",
+      ] + choice.flags)
     let deadline = monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
     var found: String?
     while found == nil, let line = child.nextLine(deadline: deadline) {

@@ -4,6 +4,8 @@ public struct Configuration: Sendable {
   public enum Transport: String, Sendable, CaseIterable {
     /// libfabric: AWS EFA, or a software provider that is named in ``Configuration/provider``.
     case efa
+    /// Plain TCP, for hosts and peers without a fabric.
+    case tcp
   }
 
   /// Where segment descriptors are found. `P2PHANDSHAKE`: at their owners. `http://host:port/path`,
@@ -12,7 +14,9 @@ public struct Configuration: Sendable {
   /// The name or address under which peers reach this host; a port in it is ignored in `P2PHANDSHAKE`. With a metadata
   /// store it is the engine's whole name.
   public var localServerName: String
-  /// The transports to install; empty: none, and only the control plane runs.
+  /// The transports to install; empty: none, and only the control plane runs. One that cannot be installed is an
+  /// error, never replaced by another. With both, peers see this engine as `efa`, and it reaches peers of either kind.
+  /// `MC_FORCE_TCP` makes it TCP alone.
   public var transports: [Transport]
   /// libfabric's provider. nil: `MOONRAIL_PROVIDER`, or else `efa`, and no other.
   public var provider: String?

@@ -148,6 +148,14 @@ extension UnsafeMutablePointer where Pointee == Batch {
     }
   }
 
+  /// Whether every task is settled, which is seen a moment before the batch as a whole is.
+  var hasSettledTasks: Bool {
+    guard let tasks = pointee.tasks else { return true }
+    return (0..<pointee.submitted.load(ordering: .acquiring)).allSatisfy {
+      (tasks + $0).pointee.remaining.load(ordering: .acquiring) == 0
+    }
+  }
+
   /// Wakes every thread that sleeps on the batch.
   @inline(never)
   func wake() {

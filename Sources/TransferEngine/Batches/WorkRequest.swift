@@ -13,7 +13,7 @@ struct WorkRequest {
   var previous: UnsafeMutablePointer<WorkRequest>?
   /// The batch that it belongs to.
   var batch: UnsafeMutablePointer<Batch>
-  /// The peer's NIC that it goes to.
+  /// The peer's NIC that it goes to. Not there for requests over TCP, nor are the descriptor and the key.
   var link: UnsafeMutablePointer<PeerLink>
   /// The local registration that it uses.
   var use: UnsafeMutablePointer<RegionUse>
@@ -37,6 +37,8 @@ struct WorkRequest {
   var isPart: Bool
   /// Whether its deadline passed while the provider had it: it is settled, and only its credit is still out.
   var isAbandoned: Bool
+  /// Whether it was sent before on a connection that turned out to be closed; of requests over TCP.
+  var isRetried: Bool
 }
 
 typealias WorkRequestPointer = UnsafeMutablePointer<WorkRequest>

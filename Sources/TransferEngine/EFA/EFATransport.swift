@@ -15,16 +15,19 @@ final class EFATransport: Sendable {
 
   /// Whether the provider addresses peers' memory by virtual address; the same for all NICs of a provider.
   let usesVirtualAddresses: Bool
+  /// The most bytes of one operation, on all of the NICs.
+  let maximumMessageSize: Int
 
   private init(
     library: FabricLibrary, progress: Progress, topology: Topology, devices: [NetworkDevice],
-    usesVirtualAddresses: Bool
+    usesVirtualAddresses: Bool, maximumMessageSize: Int
   ) {
     self.library = library
     self.progress = progress
     self.topology = topology
     self.devices = devices
     self.usesVirtualAddresses = usesVirtualAddresses
+    self.maximumMessageSize = maximumMessageSize
   }
 
   /// Finds the NICs and opens those that the filters leave.
@@ -86,7 +89,8 @@ final class EFATransport: Sendable {
     for rail in rails { logger.info("\(describe(rail))") }
     return EFATransport(
       library: library, progress: Progress(rails: rails), topology: topology, devices: devices,
-      usesVirtualAddresses: first.domain.offer.usesVirtualAddresses)
+      usesVirtualAddresses: first.domain.offer.usesVirtualAddresses,
+      maximumMessageSize: rails.map { max(1, $0.domain.offer.maximumMessageSize) }.min() ?? .max)
   }
 
   /// The line per NIC that upstream's users look for in the log, and what it does not say.

@@ -7,13 +7,23 @@ internal import Wire
 struct DescriptorPublisher: Sendable {
   let name: String
   let incarnation: String
-  let fabric: EFATransport
+  /// The host by which peers reach this one, without brackets.
+  let host: String
+  let fabric: EFATransport?
+  let tcp: TCPTransport?
   let registry: LocalRegistry
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
-    var descriptor = SegmentDescriptor(name: name, transport: .efa)
+    var descriptor: SegmentDescriptor
+    if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
     descriptor.incarnation = incarnation
+    descriptor.timestamp = Self.timestamp()
+    return descriptor
+  }
+
+  private func descriptor(_ fabric: EFATransport) -> SegmentDescriptor {
+    var descriptor = SegmentDescriptor(name: name, transport: .efa)
     descriptor.devices = fabric.rails.map { rail in
       // A provider without a source address has only the endpoint's; peers insist on something.
       let source = rail.domain.offer.sourceAddress
@@ -24,7 +34,17 @@ struct DescriptorPublisher: Sendable {
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
     }
-    descriptor.timestamp = Self.timestamp()
+    return descriptor
+  }
+
+  private func streamDescriptor() -> SegmentDescriptor {
+    var descriptor = SegmentDescriptor(name: name, transport: .tcp)
+    descriptor.tcpDataPort = Int(tcp?.server?.port ?? 0)
+    descriptor.tcpDataHost = host
+    // Peers expect the server's name where other transports have the memory's location.
+    descriptor.buffers = registry.published.map {
+      SegmentDescriptor.Buffer(name: name, address: $0.address, length: $0.length)
+    }
     return descriptor
   }
 

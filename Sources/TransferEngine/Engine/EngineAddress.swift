@@ -31,7 +31,6 @@ struct EngineAddress {
     if environment["MC_LEGACY_RPC_PORT_BINDING"] != nil {
       let port = given.value.port.flatMap { $0 == 0 ? nil : $0 } ?? options.defaultPort
       options.portRange = port...port
-      options.reusesAddress = true
       host = given.value.host
     } else if let address = environment["MC_TCP_BIND_ADDRESS"], !address.isEmpty {
       host = HostPort.parse(address).value.host

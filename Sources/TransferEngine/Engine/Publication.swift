@@ -15,7 +15,7 @@ final class Publication: Sendable {
   private let name: String
   private let location: PeerLocation
   /// nil where no transport is installed: there is nothing to serve then.
-  private let descriptor: (@Sendable () -> SegmentDescriptor)?
+  private let publisher: DescriptorPublisher?
   private let logger: Logger
   private let asked = Atomic<UInt64>(0)
   private let outcome = Mutex(Outcome())
@@ -23,12 +23,12 @@ final class Publication: Sendable {
 
   init(
     _ directory: SegmentDirectory, name: String, location: PeerLocation,
-    descriptor: (@Sendable () -> SegmentDescriptor)?, logger: Logger
+    publisher: DescriptorPublisher?, logger: Logger
   ) {
     self.directory = directory
     self.name = name
     self.location = location
-    self.descriptor = descriptor
+    self.publisher = publisher
     self.logger = logger
   }
 
@@ -49,7 +49,7 @@ final class Publication: Sendable {
   /// Tells what the engine serves now. Calls of several threads share what is written: after a call's return, the
   /// store knows what was registered before it.
   func publish() throws(TransferError) {
-    guard let descriptor else { return }
+    guard let publisher else { return }
     let call = asked.add(1, ordering: .acquiringAndReleasing).newValue
     try outcome.withLock { outcome throws(TransferError) in
       if outcome.settled < call {
@@ -58,7 +58,7 @@ final class Publication: Sendable {
         outcome.settled = asked.load(ordering: .acquiring)
         outcome.error = nil
         do throws(MetadataError) {
-          try directory.publish(descriptor(), of: name)
+          try directory.publish(publisher.descriptor(), of: name)
         } catch {
           outcome.error = TransferError(error)
         }

@@ -33,7 +33,7 @@ extension TransferEngine {
   ) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    let (fabric, registry) = try installed()
+    try checkInstalled()
     guard let first = requests.first else {
       guard notification == nil else {
         throw TransferError(.invalidArgument, "A notification needs at least one request, whose target gets it.")
@@ -42,9 +42,9 @@ extension TransferEngine {
     }
     try batches.with(id) { batch throws(TransferError) in
       try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
-        guard let notification else { return try submit(requests, to: batch, fabric: fabric, registry: registry) }
+        guard let notification else { return try submit(requests, to: batch) }
         let target = first.target == .local ? name : try segments.segment(first.target).name
-        try submit(requests, to: batch, fabric: fabric, registry: registry)
+        try submit(requests, to: batch)
         // Only now: before, the batch is complete as far as it was submitted, and whoever asks for its status would
         // send this. Whoever has seen its end since has sent nothing, so that is made up for.
         notifications.add(notification, to: target, after: id)
@@ -61,13 +61,13 @@ extension TransferEngine {
   public func submitIfConnected(_ requests: [TransferRequest], to id: BatchID) throws(TransferError) -> Bool {
     try gate.enter()
     defer { gate.leave() }
-    let (fabric, registry) = try installed()
+    try checkInstalled()
     // Asking for the descriptor anew is waiting for a peer.
     guard !cachesNoMetadata else { return false }
     return try requests.withUnsafeBufferPointer { requests throws(TransferError) in
       try batches.with(id) { batch throws(TransferError) in
         try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
-          let outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+          let outcome = try attempt(requests, to: batch, mayWait: false)
           if case .submitted = outcome { return true } else { return false }
         }
       }
@@ -92,8 +92,7 @@ extension TransferEngine {
   }
 
   private func submit(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer
   ) throws(TransferError) {
     var hasRefreshed = false
     if cachesNoMetadata { try refresh(requests) }
@@ -103,7 +102,7 @@ extension TransferEngine {
     while true {
       let outcome: SubmissionOutcome
       do throws(TransferError) {
-        outcome = try attempt(requests, to: batch, fabric: fabric, registry: registry)
+        outcome = try attempt(requests, to: batch, mayWait: true)
       } catch {
         // Memory that the peer does not seem to have may have been registered since we looked.
         guard error.code == .metadata, !hasRefreshed else { throw error }
@@ -114,73 +113,74 @@ extension TransferEngine {
       switch outcome {
       case .submitted:
         return
+      case .wouldWait:
+        continue
       case .stale(let segment):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
           throw TransferError(.peerRestarted, "\(segment.name) is restarted again and again. Check the peer's log.")
         }
         try segments.refresh(segment)
-      case .missing(let segment, let pair):
+      case .missing(let segment, let current, let peer, let pair):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
           throw TransferError(
             .endpoint, "The links to \(segment.name) break as soon as they are made. Check the peer's log.")
         }
-        let current = segment.current
-        guard case .efa = current.snapshot.descriptor.transport else {
-          throw TransferError(
-            .transportNotSupported,
-            "\(segment.name) serves '\(current.snapshot.descriptor.transport)', which this engine does not have.")
-        }
         var pairs = pairs(to: current)
         if !pairs.contains(pair) { pairs.append(pair) }
+        // What broke may be another process by now, or have other keys: so its descriptor is of interest, too.
+        let wasInTrouble = peer.takeTrouble()
         do throws(TransferError) {
-          try current.peer.connect(pairs, from: identity, by: client)
+          try peer.connect(pairs, from: identity, by: client)
+          if wasInTrouble { try segments.refresh(segment) }
         } catch {
+          if wasInTrouble { peer.returnTrouble() }
           // Under the same name there may be another process by now, which has other NICs.
           guard error.code == .handshakeRejected || error.code == .peerRestarted,
             attempts[ObjectIdentifier(segment)] == 1
           else { throw error }
           try segments.refresh(segment)
-          continue
         }
-        // The links may have broken because the peer came back as another process, with other keys. Peers that tell
-        // their runs apart have been asked.
-        if current.peer.life.incarnation == nil, current.peer.hasReconnected { try segments.refresh(segment) }
       }
     }
   }
 
   private enum SubmissionOutcome {
     case submitted
-    case missing(Segment, Peer.Pair)
+    /// A link has to be made first. The peer is the one that was planned for: by now the segment may have another, with
+    /// other NICs.
+    case missing(Segment, Segment.Current, Peer, Peer.Pair)
     /// The peer has been restarted since its descriptor was fetched.
     case stale(Segment)
+    /// A queue has no room, and the caller may not be made to wait for it.
+    case wouldWait
   }
 
   private func attempt(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, mayWait: Bool
   ) throws(TransferError) -> SubmissionOutcome {
-    let result = withUnsafeTemporaryAllocation(of: Submission.Chain.self, capacity: fabric.rails.count) { chains in
+    // At least one, because without any there would be no address.
+    let count = max(1, progress.rails.count)
+    let result = withUnsafeTemporaryAllocation(of: Submission.Chain.self, capacity: count) { chains in
       chains.initialize(repeating: Submission.Chain())
       return Result<SubmissionOutcome, TransferError> { () throws(TransferError) in
         guard let base = chains.baseAddress else { return .submitted }
-        return try attempt(requests, to: batch, fabric: fabric, registry: registry, chains: base)
+        return try attempt(requests, to: batch, mayWait: mayWait, chains: base)
       }
     }
     return try result.get()
   }
 
   private func attempt(
-    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, fabric: EFATransport,
-    registry: LocalRegistry, chains: UnsafeMutablePointer<Submission.Chain>
+    _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer, mayWait: Bool,
+    chains: UnsafeMutablePointer<Submission.Chain>
   ) throws(TransferError) -> SubmissionOutcome {
     let now = Clock.now
     let local = registry.snapshot
     let turn = turn.add(UInt64(requests.count), ordering: .relaxed).oldValue
     var submission = Submission(
-      batch: batch, rails: fabric.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
+      batch: batch, rails: progress.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
     // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always
     // there is one only, and an array would be an allocation.
     var firstPeer: Peer?
@@ -205,19 +205,34 @@ extension TransferEngine {
         while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
-        if current.peer.life.isStale {
-          submission.undo()
-          return .stale(segment)
-        }
-        current.peer.beginPlanning()
-        if firstPeer == nil { firstPeer = current.peer } else { otherPeers.append(current.peer) }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
-        let plan = Plan(local: local, peer: current.snapshot, usesVirtualAddresses: fabric.usesVirtualAddresses)
-        let isComplete = try submission.plan(
-          run, from: start, links: current.peer.links, by: plan, turn: turn &+ UInt64(start))
-        if !isComplete, let missing = submission.missing {
-          submission.undo()
-          return .missing(segment, missing)
+        switch current.route {
+        case .fabric(let peer):
+          if peer.life.isStale {
+            submission.undo()
+            return .stale(segment)
+          }
+          peer.beginPlanning()
+          if firstPeer == nil { firstPeer = peer } else { otherPeers.append(peer) }
+          guard !peer.isInTrouble else {
+            submission.undo()
+            return .missing(
+              segment, current, peer, Peer.Pair(rail: 0, nic: current.snapshot.primary.first ?? 0))
+          }
+          let plan = Plan(
+            local: local, peer: current.snapshot, usesVirtualAddresses: fabric?.usesVirtualAddresses ?? true,
+            maximumLength: fabric?.maximumMessageSize ?? .max)
+          let isComplete = try submission.plan(
+            run, from: start, links: peer.links, by: plan, turn: turn &+ UInt64(start))
+          if !isComplete, let missing = submission.missing {
+            submission.undo()
+            return .missing(segment, current, peer, missing)
+          }
+        case .stream(let peer):
+          let plan = StreamPlan(local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes)
+          try submission.plan(run, from: start, to: peer, by: plan)
+        case .none:
+          throw unreachable(segment.name, current.snapshot)
         }
         start = end
       }
@@ -225,11 +240,18 @@ extension TransferEngine {
       submission.undo()
       throw error
     }
-    submission.handOver(requestCount: requests.count)
-    _ = fabric.progress.drive(now: now)
-    for index in copies {
-      guard let task = submission.task(index) else { continue }
-      LocalCopy.run(requests[index], task: task, batch: batch)
+    if !mayWait, !submission.fitsStreams() {
+      submission.undo()
+      return .wouldWait
+    }
+    submission.handOver(requestCount: requests.count, mayWait: mayWait)
+    _ = progress.drive(now: now)
+    // The snapshot keeps the memory registered until it has been copied.
+    withExtendedLifetime(local) {
+      for index in copies {
+        guard let task = submission.task(index) else { continue }
+        LocalCopy.run(requests[index], task: task, batch: batch)
+      }
     }
     return .submitted
   }
@@ -263,7 +285,7 @@ extension TransferEngine {
   /// A batch is not final before every one of its requests is: a failure is reported when nothing moves any more.
   public func status(of batch: BatchID) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
-      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = fabric?.progress.drive(now: Clock.now) }
+      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = progress.drive(now: Clock.now) }
       return finalStatus(pointer, batch)
     }
   }
@@ -277,7 +299,7 @@ extension TransferEngine {
           .invalidArgument, "Batch \(batch) has \(submitted) requests: there is no number \(task).")
       }
       if (tasks + task).pointee.remaining.load(ordering: .acquiring) > 0 {
-        _ = fabric?.progress.drive(now: Clock.now)
+        _ = progress.drive(now: Clock.now)
       }
       _ = finalStatus(pointer, batch)
       return (tasks + task).pointee.status
@@ -288,10 +310,8 @@ extension TransferEngine {
   /// on: no other thread has to.
   public func wait(for batch: BatchID, timeout: Duration) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
-      if let fabric {
-        let deadline = Clock.after(timeout, from: Clock.now)
-        _ = fabric.progress.wait(for: pointer, deadline: deadline)
-      }
+      let deadline = Clock.after(timeout, from: Clock.now)
+      _ = progress.wait(for: pointer, deadline: deadline)
       return finalStatus(pointer, batch)
     }
   }
@@ -309,7 +329,7 @@ extension TransferEngine {
         Unmanaged<SettlementHandler>.fromOpaque(opaque).takeRetainedValue().body()
       }
       if pointer.pointee.outstanding.load(ordering: .sequentiallyConsistent) == 0 { pointer.callHandler() }
-      fabric?.progress.wake()
+      progress.wake()
     }
   }
 
@@ -317,13 +337,20 @@ extension TransferEngine {
   ///
   /// - Throws: ``TransferError``: `busy` while it is not, `invalidArgument` for a batch that is none of this engine's.
   public func freeBatch(_ batch: BatchID) throws(TransferError) {
-    let hadNotification = try batches.with(batch) { pointer throws(TransferError) in
-      pointer.pointee.outstanding.load(ordering: .acquiring) == 0
-        && pointer.pointee.hasNotification.exchange(0, ordering: .acquiring) != 0
+    try batches.with(batch) { pointer throws(TransferError) in
+      // Whoever has settled the last task is about to take it off the batch's count: that caller of ours who has seen
+      // every task done need not hear that the batch is busy. Bounded, since it may be this thread, in a handler.
+      let deadline = Clock.now + Self.settlingTime
+      while pointer.pointee.outstanding.load(ordering: .acquiring) > 0, pointer.hasSettledTasks, Clock.now < deadline {
+        Thread.yield()
+      }
+      _ = finalStatus(pointer, batch)
     }
     try batches.free(batch)
-    if hadNotification { notifications.discard(batch) }
   }
+
+  /// Between the end of a batch's last task and that of the batch, in nanoseconds, at most.
+  private static let settlingTime: UInt64 = 100_000_000
 
   private func finalStatus(_ batch: BatchPointer, _ id: BatchID) -> TransferStatus {
     let status = batch.status

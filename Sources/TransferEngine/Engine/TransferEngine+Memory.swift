@@ -1,21 +1,25 @@
 extension TransferEngine {
   /// Registers `length` bytes of host memory at `address`, for this engine's transfers and for peers.
   ///
-  /// - Parameter location: Where the memory is, `cpu:<node>`; `*` to find out.
+  /// - Parameters:
+  ///   - location: Where the memory is, `cpu:<node>`; `*` to find out.
+  ///   - remoteAccess: What peers may do with it. What they may not is refused whoever asks.
   /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, `context` with the NIC's reason, or why the
   ///   metadata store could not be told. Nothing is registered then.
   public func register(
-    _ address: UnsafeMutableRawPointer, length: Int, location: String = "*"
+    _ address: UnsafeMutableRawPointer, length: Int, location: String = "*", remoteAccess: RemoteAccess = .readWrite
   ) throws(TransferError) {
-    try register([BufferEntry(address, length: length)], location: location)
+    try register([BufferEntry(address, length: length)], location: location, remoteAccess: remoteAccess)
   }
 
   /// Registers several buffers; all or none. A metadata store is told once.
-  public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
+  public func register(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    let registry = try installed().1
-    try registry.register(buffers, location: location)
+    try checkInstalled()
+    try registry.register(buffers, location: location, access: remoteAccess)
     guard let publication, !buffers.isEmpty else { return }
     do throws(TransferError) {
       try publication.publish()
@@ -34,7 +38,7 @@ extension TransferEngine {
   public func unregister(_ addresses: [UnsafeMutableRawPointer]) throws(TransferError) {
     try gate.enter()
     defer { gate.leave() }
-    let registry = try installed().1
+    try checkInstalled()
     var first: TransferError?
     var count = 0
     for address in addresses {

@@ -25,8 +25,8 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     if segment == .local {
-      let (fabric, registry) = try installed()
-      return SegmentDescription(publisher(fabric, registry).descriptor())
+      try checkInstalled()
+      return SegmentDescription(publisher.descriptor())
     }
     let found = try segments.segment(segment)
     if cachesNoMetadata { try segments.refresh(found) }
@@ -46,14 +46,10 @@ extension TransferEngine {
     guard !name.isEmpty else { return segments.refreshAll(logger) }
     let name = try Self.segmentName(name)
     if name == self.name { return }
-    guard let segment = segments.segment(named: name) else {
+    guard let segment = segments.find(name) else {
       throw TransferError(.invalidArgument, "The segment '\(name)' is not open.")
     }
     try segments.refresh(segment)
-  }
-
-  func publisher(_ fabric: EFATransport, _ registry: LocalRegistry) -> DescriptorPublisher {
-    DescriptorPublisher(name: name, incarnation: identity.incarnation, fabric: fabric, registry: registry)
   }
 
   /// Connects every local NIC to the segment's NICs that it would use, so that the first transfer does not have to.
@@ -67,39 +63,61 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     let start = Clock.now
-    let (fabric, _) = try installed()
+    try checkInstalled()
+    let rails = progress.rails
     if name.isEmpty || name == self.name {
       return WarmupReport(
-        segment: name, connected: 0, pairs: 0, localNICs: fabric.rails.count, peerNICs: fabric.rails.count,
+        segment: name, connected: 0, pairs: 0, localNICs: rails.count, peerNICs: rails.count,
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
-    let open = segments.segment(named: name)
-    var current: Segment.Current
-    if let open, !open.current.peer.life.isStale { current = open.current } else { current = try segments.fetch(name) }
-    guard case .efa = current.snapshot.descriptor.transport else {
-      throw TransferError(
-        .transportNotSupported, "\(name) serves '\(current.snapshot.descriptor.transport)', which needs no warm-up.")
-    }
-    var pairs = pairs(to: current)
+    let counts: (connected: Int, pairs: Int, nics: Int)
     do throws(TransferError) {
-      try current.peer.connect(pairs, from: identity, by: client)
+      counts = try connect(name, isRestarted: false)
     } catch {
       guard error.code == .peerRestarted else { throw error }
-      if let open { try segments.refresh(open) }
-      if let open { current = open.current } else { current = try segments.fetch(name) }
-      pairs = self.pairs(to: current)
-      try current.peer.connect(pairs, from: identity, by: client)
+      counts = try connect(name, isRestarted: true)
     }
     let report = WarmupReport(
-      segment: name, connected: current.peer.connected(pairs), pairs: pairs.count, localNICs: fabric.rails.count,
-      peerNICs: current.snapshot.nicCount, microseconds: Int((Clock.now - start) / 1000))
+      segment: name, connected: counts.connected, pairs: counts.pairs, localNICs: rails.count, peerNICs: counts.nics,
+      microseconds: Int((Clock.now - start) / 1000))
     logger.info(
       """
       warm-up of \(name): \(report.connected)/\(report.pairs) NIC pairs connected in \(report.microseconds) us \
       (\(report.localNICs) local NICs, \(report.peerNICs) peer NICs)
       """)
     return report
+  }
+
+  /// Makes all links to the segment. `isRestarted`: what is known of it does not hold any more.
+  private func connect(
+    _ name: String, isRestarted: Bool
+  ) throws(TransferError) -> (connected: Int, pairs: Int, nics: Int) {
+    let current: Segment.Current
+    if let open = segments.find(name) {
+      if isRestarted || open.current.isStale { try segments.refresh(open) }
+      current = open.current
+    } else {
+      current = try segments.fetch(name)
+    }
+    switch current.route {
+    case .fabric(let peer):
+      let pairs = pairs(to: current)
+      try peer.connect(pairs, from: identity, by: client)
+      return (peer.connected(pairs), pairs.count, current.snapshot.nicCount)
+    case .stream:
+      // Connections are made when there is something to send; nothing has to be agreed on before.
+      return (0, 0, 0)
+    case .none: throw unreachable(name, current.snapshot)
+    }
+  }
+
+  /// Says that no transport of this engine reaches a segment.
+  func unreachable(_ name: String, _ snapshot: PeerSnapshot) -> TransferError {
+    TransferError(
+      .transportNotSupported,
+      "\(name) serves '\(snapshot.descriptor.transport)', which this engine does not have. Create it with that"
+        + " transport, or start the peer with one that this engine has.")
   }
 
   /// The pairs of NICs over which transfers to the segment go.

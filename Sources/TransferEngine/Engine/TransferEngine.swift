@@ -26,8 +26,14 @@ public final class TransferEngine: Sendable {
 
   let gate = Gate()
   let batches = BatchTable()
+  /// The NICs, where that transport is installed.
   let fabric: EFATransport?
-  let registry: LocalRegistry?
+  /// TCP, where that is.
+  let tcp: TCPTransport?
+  /// What moves the NICs on. Without any it has nothing to do, and callers that wait just sleep.
+  let progress: Progress
+  let registry: LocalRegistry
+  let publisher: DescriptorPublisher
   let segments: SegmentTable
   let identity: LocalIdentity
   let client: HandshakeClient
@@ -68,22 +74,45 @@ public final class TransferEngine: Sendable {
       throw TransferError(.invalidArgument, error.description)
     }
     let settings = Settings(configuration.environment)
-    var (options, warnings) = HandshakeOptions.fromEnvironment(configuration.environment)
+    let (options, warnings) = HandshakeOptions.fromEnvironment(configuration.environment)
     let storeOptions = MetadataStoreOptions.fromEnvironment(configuration.environment)
-    if source != .peers { warnings += storeOptions.warnings }
     for warning in settings.warnings + warnings { logger.warning("\(warning)") }
-    let address = try EngineAddress(configuration, usesStore: source != .peers, options: &options, logger: logger)
+    if source != .peers { for warning in storeOptions.warnings { logger.warning("\(warning)") } }
+    var daemonOptions = options
+    let address = try EngineAddress(
+      configuration, usesStore: source != .peers, options: &daemonOptions, logger: logger)
+
+    let tcpOptions = Self.tcpOptions(configuration, options, logger: logger)
+    let transports = Self.transports(configuration, logger: logger)
 
     let fabric: EFATransport? =
-      configuration.transports.contains(.efa)
+      transports.contains(.efa)
       ? try EFATransport.open(configuration, settings, library: library, logger: logger) : nil
+    let progress = fabric?.progress ?? Progress(rails: [])
+    let registry = LocalRegistry(
+      progress: progress, topology: fabric?.topology ?? Topology(),
+      limits: LocalRegistry.Limits(
+        maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
+        inParallel: settings.parallelRegistration),
+      logger: logger)
+    var tcp: TCPTransport?
+    if transports.contains(.tcp) {
+      // Peers that see an EFA engine have no way to learn of a TCP port, so there is none to attack.
+      let server =
+        fabric == nil
+        ? try TCPServer(
+          registry: registry, options: tcpOptions, ports: options.portRange,
+          backlog: options.listenBacklog, logger: logger) : nil
+      tcp = TCPTransport(tcpOptions, server: server, logger: logger)
+    }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let inbox = Inbox()
     let responder = HandshakeResponder(inbox: inbox)
     let daemon: HandshakeDaemon
     do {
-      daemon = try HandshakeDaemon(options: options, service: responder, group: group, logger: logger)
+      daemon = try HandshakeDaemon(options: daemonOptions, service: responder, group: group, logger: logger)
     } catch {
+      tcp?.close()
       group.shutdownGracefully { _ in }
       throw TransferError(error)
     }
@@ -95,6 +124,9 @@ public final class TransferEngine: Sendable {
     self.name = name
     rpcPort = daemon.port
     self.fabric = fabric
+    self.tcp = tcp
+    self.progress = progress
+    self.registry = registry
     self.group = group
     self.inbox = inbox
     self.responder = responder
@@ -105,34 +137,24 @@ public final class TransferEngine: Sendable {
       name: name, devices: rails.map(\.device), addresses: rails.map(\.address),
       incarnation: PeerLife.newIncarnation())
     self.identity = identity
-    let segments = SegmentTable(source: DescriptorSource(client: client, directory: directory), rails: rails)
+    let segments = SegmentTable(
+      source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp)
     self.segments = segments
     cachesNoMetadata = settings.cachesNoMetadata
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
-    let registry = fabric.map { fabric in
-      LocalRegistry(
-        progress: fabric.progress, topology: fabric.topology,
-        limits: LocalRegistry.Limits(
-          maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
-          inParallel: settings.parallelRegistration),
-        logger: logger)
-    }
-    self.registry = registry
-    var publisher: DescriptorPublisher?
-    if let fabric, let registry {
-      publisher = DescriptorPublisher(
-        name: name, incarnation: identity.incarnation, fabric: fabric, registry: registry)
-    }
-    publication = directory.map { [publisher] directory in
+    let publisher = DescriptorPublisher(
+      name: name, incarnation: identity.incarnation, host: address.host, fabric: fabric, tcp: tcp, registry: registry)
+    self.publisher = publisher
+    let hasTransport = fabric != nil || tcp != nil
+    publication = directory.map { directory in
       Publication(
         directory, name: name, location: PeerLocation(host: address.host, port: daemon.port),
-        descriptor: publisher.map { publisher in { @Sendable in publisher.descriptor() } }, logger: logger)
+        publisher: hasTransport ? publisher : nil, logger: logger)
     }
     refresher = settings.refreshInterval > 0 ? MetadataRefresher() : nil
     try refresher?.start(segments, seconds: settings.refreshInterval, logger: logger)
-    if let fabric, let publisher {
-      let progress = fabric.progress
+    if hasTransport {
       responder.publish(identity, descriptor: { publisher.encoded() }) { request in
         progress.wake()
         if let incarnation = request.incarnation, let path = NICPath(request.localNICPath) {
@@ -162,15 +184,14 @@ public final class TransferEngine: Sendable {
     publication?.withdraw()
     responder.withdraw()
     daemon.close()
-    if let fabric {
-      fabric.progress.stop()
-      // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
-      for rail in fabric.rails { rail.close() }
-      gate.drain(nanoseconds: 2_000_000_000)
-      for rail in fabric.rails { _ = rail.drive(now: Clock.now) }
-      segments.removeAll()
-      registry?.unregisterAll()
-    }
+    progress.stop()
+    // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
+    for rail in progress.rails { rail.close() }
+    tcp?.close()
+    gate.drain(nanoseconds: 2_000_000_000)
+    for rail in progress.rails { rail.close() }
+    segments.removeAll()
+    registry.unregisterAll()
     group.shutdownGracefully { _ in }
   }
 
@@ -191,12 +212,31 @@ public final class TransferEngine: Sendable {
   /// Takes all notifications that have arrived.
   public func takeNotifications() -> [NotificationMessage] { inbox.take() }
 
-  /// The installed fabric, or an error that says that there is none.
-  func installed() throws(TransferError) -> (EFATransport, LocalRegistry) {
-    guard let fabric, let registry else {
+  /// Throws an error if there is no transport at all.
+  func checkInstalled() throws(TransferError) {
+    guard fabric != nil || tcp != nil else {
       throw TransferError(
-        .transportNotSupported, "No transport is installed: create the engine with `transports: [.efa]`.")
+        .transportNotSupported,
+        "No transport is installed: create the engine with `transports: [.efa]` or `transports: [.tcp]`.")
     }
-    return (fabric, registry)
+  }
+
+  /// What to install: what the configuration says, unless `MC_FORCE_TCP` is set.
+  private static func transports(_ configuration: Configuration, logger: Logger) -> [Configuration.Transport] {
+    guard configuration.environment["MC_FORCE_TCP"] != nil, !configuration.transports.isEmpty else {
+      return configuration.transports
+    }
+    logger.info("MC_FORCE_TCP is set: TCP is the only transport")
+    return [.tcp]
+  }
+
+  private static func tcpOptions(
+    _ configuration: Configuration, _ handshake: HandshakeOptions, logger: Logger
+  ) -> TCPOptions {
+    var options = TCPOptions(configuration.environment)
+    for warning in options.warnings { logger.warning("\(warning)") }
+    let limit = handshake.connectTimeout.components
+    options.connectTimeout = UInt64(max(1, limit.seconds)) * 1_000_000_000
+    return options
   }
 }

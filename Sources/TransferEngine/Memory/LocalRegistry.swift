@@ -15,21 +15,21 @@ final class LocalRegistry: Sendable {
     var reserved: [Range<UInt>] = []
     /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
     var snapshot: LocalSnapshot?
-    /// Earlier ones that a submission may still be planning with. Weak, so that they go with the last of those.
-    var retired: [WeakSnapshot] = []
+    /// Earlier ones that somebody may still be planning with.
+    var outdated: [Outdated] = []
     /// Not from 1 on: where the provider takes our keys, those of an earlier process under the same name would fit.
     var nextKey = UInt64.random(in: 1...1 << 30)
 
-    /// The regions have changed: planning has to begin anew.
-    mutating func retireSnapshot() {
-      retired.removeAll { $0.value == nil }
-      if let snapshot { retired.append(WeakSnapshot(value: snapshot)) }
+    /// The regions have changed.
+    mutating func invalidate() {
+      outdated.removeAll { $0.snapshot == nil }
+      if let snapshot { outdated.append(Outdated(snapshot: snapshot)) }
       snapshot = nil
     }
   }
 
-  private struct WeakSnapshot: Sendable {
-    weak let value: LocalSnapshot?
+  private struct Outdated {
+    weak var snapshot: LocalSnapshot?
   }
 
   /// The limits that the settings put on registration.
@@ -70,15 +70,28 @@ final class LocalRegistry: Sendable {
     }
   }
 
-  /// The buffers as peers get to see them, one per chunk.
+  /// The buffers as peers get to see them, one per chunk. What they may not touch is not shown.
   var published: [SegmentDescriptor.Buffer] {
-    state.withLock { $0.regions }.flatMap { region in
+    state.withLock { $0.regions }.filter { $0.access != .none }.flatMap { region in
       region.chunks.map { chunk in
         let keys = chunk.keys.map { $0?.key ?? 0 }
         return SegmentDescriptor.Buffer(
           name: region.location, address: UInt64(chunk.start), length: UInt64(chunk.length), localKeys: keys,
           remoteKeys: keys)
       }
+    }
+  }
+
+  /// Holds the registration that a peer wants to use, if it may; it cannot be withdrawn until its count is given back.
+  func beginUse(
+    of address: UInt64, length: UInt64, for opcode: TransferOpcode
+  ) -> UnsafeMutablePointer<RegionUse>? {
+    // As for transfers of our own: a withdrawal first waits for whoever has the old snapshot, and then for the count.
+    let snapshot = snapshot
+    return withExtendedLifetime(snapshot) {
+      let use = snapshot.use(of: address, length: length, for: opcode)
+      use?.pointee.count.add(1, ordering: .relaxed)
+      return use
     }
   }
 
@@ -90,11 +103,11 @@ final class LocalRegistry: Sendable {
   // MARK: Registration
 
   /// Registers `buffers`, all or none.
-  func register(_ buffers: [BufferEntry], location: String) throws(TransferError) {
+  func register(_ buffers: [BufferEntry], location: String, access: RemoteAccess) throws(TransferError) {
     var done: [Region] = []
     try reserve(buffers)
     do throws(TransferError) {
-      for buffer in buffers { done.append(try register(buffer, location: location)) }
+      for buffer in buffers { done.append(try register(buffer, location: location, access: access)) }
     } catch {
       for region in done { region.close(rails) }
       release(buffers)
@@ -105,7 +118,7 @@ final class LocalRegistry: Sendable {
         let index = state.regions.partitioningIndex { $0.start > region.start }
         state.regions.insert(region, at: index)
       }
-      state.retireSnapshot()
+      state.invalidate()
     }
     release(buffers)
   }
@@ -155,7 +168,9 @@ final class LocalRegistry: Sendable {
     "of \(buffer.length) bytes at 0x\(String(buffer.address, radix: 16))"
   }
 
-  private func register(_ buffer: BufferEntry, location: String) throws(TransferError) -> Region {
+  private func register(
+    _ buffer: BufferEntry, location: String, access: RemoteAccess
+  ) throws(TransferError) -> Region {
     guard let address = UnsafeMutableRawPointer(bitPattern: buffer.address) else {
       throw TransferError(.invalidArgument, "A buffer needs an address.")
     }
@@ -165,8 +180,15 @@ final class LocalRegistry: Sendable {
         "Memory at '\(location)' cannot be registered: this version moves host memory ('cpu:<node>' or '*').")
     }
     let place = location == "*" ? MemoryLocation.location(of: address) : location
+    guard !rails.isEmpty else {
+      // Sockets reach all of a process's memory: there is nothing to map, and nothing to cut it for.
+      let whole = Region.Chunk(start: buffer.address, length: buffer.length, keys: [])
+      return Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: [whole])
+    }
     let plan: RegistrationPlan
-    let pageSize = PageSize.kernelPageSize(of: address)
+    // Asking reads the map of the whole process, which takes long, and no buffer that is too small to be touched first
+    // meets a NIC's page limit however small its pages are.
+    let pageSize = buffer.length >= Prefault.minimumLength ? PageSize.kernelPageSize(of: address) : PageSize.system
     do {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,
@@ -187,18 +209,19 @@ final class LocalRegistry: Sendable {
       for chunk in plan.chunks {
         let inParallel = chunk.nics.count > 1 && (limits.inParallel ?? isLarge)
         let start = address + chunk.offset
-        let keys = try register(start, length: chunk.length, nics: chunk.nics, inParallel: inParallel)
+        let keys = try register(
+          start, length: chunk.length, access: access, nics: chunk.nics, inParallel: inParallel)
         chunks.append(Region.Chunk(start: UInt(bitPattern: start), length: chunk.length, keys: keys))
       }
     } catch {
-      Region(start: buffer.address, length: buffer.length, location: place, chunks: chunks).close(rails)
+      Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks).close(rails)
       throw TransferError(.context, "The buffer \(Self.describe(buffer)) could not be registered: \(error)")
     }
-    return Region(start: buffer.address, length: buffer.length, location: place, chunks: chunks)
+    return Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks)
   }
 
   private func register(
-    _ address: UnsafeMutableRawPointer, length: Int, nics: [Int], inParallel: Bool
+    _ address: UnsafeMutableRawPointer, length: Int, access: RemoteAccess, nics: [Int], inParallel: Bool
   ) throws(FabricError) -> [RegisteredMemory?] {
     let place = UInt(bitPattern: address)
     let outcomes = Mutex<[Result<RegisteredMemory, FabricError>?]>(Array(repeating: nil, count: rails.count))
@@ -206,7 +229,8 @@ final class LocalRegistry: Sendable {
       let nic = nics[position]
       let outcome: Result<RegisteredMemory, FabricError>
       do throws(FabricError) {
-        outcome = .success(try registerOn(rails[nic], UnsafeMutableRawPointer(bitPattern: place), length: length))
+        outcome = .success(
+          try registerOn(rails[nic], UnsafeMutableRawPointer(bitPattern: place), length: length, access: access))
       } catch {
         outcome = .failure(error)
       }
@@ -231,7 +255,7 @@ final class LocalRegistry: Sendable {
   }
 
   private func registerOn(
-    _ rail: Rail, _ address: UnsafeMutableRawPointer?, length: Int
+    _ rail: Rail, _ address: UnsafeMutableRawPointer?, length: Int, access: RemoteAccess
   ) throws(FabricError) -> RegisteredMemory {
     guard let address else {
       throw FabricError(call: "fi_mr_reg", code: EINVAL, text: "no address")
@@ -240,11 +264,16 @@ final class LocalRegistry: Sendable {
       defer { state.nextKey += 1 }
       return state.nextKey
     }
+    func map() throws(FabricError) -> MemoryRegion {
+      try MemoryRegion(
+        rail.domain, address: address, length: length, requestedKey: key, isReadableByPeers: access.allows(.read),
+        isWritableByPeers: access.allows(.write))
+    }
     return try rail.exclusively { () throws(FabricError) in
-      let region = try MemoryRegion(rail.domain, address: address, length: length, requestedKey: key)
+      let region = try map()
       guard region.key == 0 else { return RegisteredMemory(region) }
       // Peers read key 0 as "not registered". While this one is held, the provider has to choose another.
-      let second = try MemoryRegion(rail.domain, address: address, length: length, requestedKey: key)
+      let second = try map()
       guard second.key != 0 else {
         throw FabricError(
           call: "fi_mr_key", code: 0, text: "the provider gives every registration the key 0",
@@ -258,25 +287,26 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, [WeakSnapshot])? in
+    let taken = state.withLock { state -> (Region, [Outdated])? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
-      state.retireSnapshot()
-      return (region, state.retired)
+      state.invalidate()
+      return (region, state.outdated)
     }
-    guard let (region, snapshots) = taken else {
+    guard let (region, outdated) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
     let deadline = Clock.now + Self.withdrawalPatience
-    // Whoever plans with an old snapshot may still submit; after that, the count says what is in use.
-    while snapshots.contains(where: { $0.value != nil })
+    // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
+    while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
       _ = progress.drive(now: Clock.now)
-      Thread.yield()
+      // Over TCP nothing is driven from here, and it can take long.
+      if rails.isEmpty { Thread.pause(microseconds: 100) } else { Thread.yield() }
       if Clock.now > deadline {
         restore(region)
         throw TransferError(
@@ -293,7 +323,7 @@ final class LocalRegistry: Sendable {
     state.withLock { state in
       let index = state.regions.partitioningIndex { $0.start > region.start }
       state.regions.insert(region, at: index)
-      state.retireSnapshot()
+      state.invalidate()
     }
     release([BufferEntry(region)])
   }

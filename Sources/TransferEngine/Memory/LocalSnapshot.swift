@@ -16,6 +16,8 @@ final class LocalSnapshot: @unchecked Sendable {
     /// The rails to use in turn: those near the memory, where any is.
     let routes: UnsafeMutablePointer<Route>
     let routeCount: Int
+    /// What peers may do with it.
+    let access: RemoteAccess
   }
 
   let chunks: UnsafeMutableBufferPointer<Chunk>
@@ -50,7 +52,8 @@ final class LocalSnapshot: @unchecked Sendable {
           at: chunkIndex,
           to: Chunk(
             start: chunk.start, end: chunk.start + UInt(chunk.length), use: region.use,
-            routes: (routes.baseAddress ?? .allocate(capacity: 0)) + first, routeCount: routeIndex - first))
+            routes: (routes.baseAddress ?? .allocate(capacity: 0)) + first, routeCount: routeIndex - first,
+            access: region.access))
         chunkIndex += 1
       }
     }
@@ -70,6 +73,25 @@ final class LocalSnapshot: @unchecked Sendable {
       if chunks[middle].end <= address { low = middle + 1 } else { high = middle }
     }
     return low < chunks.count && chunks[low].start <= address ? low : nil
+  }
+
+  /// What a peer may use: the registration that holds all of `[address, address + length)`, if it allows `opcode`. A
+  /// range that crosses into another registration is refused, even if that follows without a gap.
+  ///
+  /// Nothing here is trusted: address and length are as they came from the wire.
+  func use(
+    of address: UInt64, length: UInt64, for opcode: TransferOpcode
+  ) -> UnsafeMutablePointer<RegionUse>? {
+    let (end, wraps) = address.addingReportingOverflow(length)
+    guard length > 0, !wraps, length <= UInt64(Int.max), let first = UInt(exactly: address),
+      let last = UInt(exactly: end), let start = index(of: first), chunks[start].access.allows(opcode)
+    else { return nil }
+    var index = start
+    while chunks[index].end < last {
+      index += 1
+      guard index < chunks.count, chunks[index].use == chunks[start].use else { return nil }
+    }
+    return chunks[start].use
   }
 
   /// Whether all of `[address, address + length)` is registered, over however many chunks.

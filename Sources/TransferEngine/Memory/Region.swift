@@ -16,6 +16,8 @@ final class Region: @unchecked Sendable {
   let length: Int
   /// Where the memory is: `cpu:0`, or `*`.
   let location: String
+  /// What peers may do with it.
+  let access: RemoteAccess
   /// Written once after `init` and cleared once by ``close(_:)``, both under the registry's care.
   private(set) var chunks: [Chunk]
   /// How many work requests use it.
@@ -23,10 +25,11 @@ final class Region: @unchecked Sendable {
 
   var end: UInt { start + UInt(length) }
 
-  init(start: UInt, length: Int, location: String, chunks: [Chunk]) {
+  init(start: UInt, length: Int, location: String, access: RemoteAccess, chunks: [Chunk]) {
     self.start = start
     self.length = length
     self.location = location
+    self.access = access
     self.chunks = chunks
     use = .allocate(capacity: 1)
     use.initialize(to: RegionUse())

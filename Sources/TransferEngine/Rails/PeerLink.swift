@@ -7,6 +7,8 @@ internal import Synchronization
 struct PeerLink: ~Copyable {
   /// The entry in the rail's address vector.
   let address: fi_addr_t
+  /// The address itself.
+  let bytes: [UInt8]
   /// Posted and not completed.
   var inFlight = 0
   /// The queue of requests that wait for credits, in order of submission.
@@ -20,10 +22,28 @@ struct PeerLink: ~Copyable {
   var isRetired = false
   /// Set when an operation failed: the next submission connects anew.
   let isBroken = Atomic<Bool>(false)
+  /// What all links to the peer share.
+  private let trouble: PeerTrouble
 
-  init(address: fi_addr_t) { self.address = address }
+  init(address: fi_addr_t, bytes: [UInt8], trouble: PeerTrouble) {
+    self.address = address
+    self.bytes = bytes
+    self.trouble = trouble
+  }
+
+  /// An operation has failed or did not come back in time.
+  func markBroken() {
+    isBroken.store(true, ordering: .relaxed)
+    trouble.isNew.store(true, ordering: .relaxed)
+  }
 
   var isIdle: Bool { inFlight == 0 && head == nil }
+}
+
+/// Whether a link to a peer broke since the engine looked after the peer last. What breaks one link, such as keys that
+/// are no longer valid, mostly breaks them all, and one failed transfer is enough to find out.
+final class PeerTrouble: Sendable {
+  let isNew = Atomic<Bool>(false)
 }
 
 typealias PeerLinkPointer = UnsafeMutablePointer<PeerLink>

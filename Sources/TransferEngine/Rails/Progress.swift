@@ -135,8 +135,8 @@ final class Progress: @unchecked Sendable {
     var seenPasses = callerPasses.load(ordering: .relaxed)
     var nap: UInt64 = 0
     var lastSign: UInt64 = 0
-    // What a pass costs in which nothing happens: the least seen.
-    var quietPass = UInt64.max
+    // What a pass costs after a nap, when the caches are cold: a running average.
+    var usualPass: UInt64 = 0
     while !isStopping.load(ordering: .relaxed) {
       let passes = callerPasses.load(ordering: .relaxed)
       let callersDrive = passes != seenPasses
@@ -155,11 +155,11 @@ final class Progress: @unchecked Sendable {
       }
       let now = clinux_monotonic_ns()
       let spent = now &- start
-      quietPass = min(quietPass, spent)
-
+      if usualPass == 0 { usualPass = spent }
       // Peers' reads and writes of our memory complete nothing here, but with a provider that moves bytes by the CPU
       // they make a pass take longer: that is how a passive side knows that it is needed.
-      if progress > 0 || spent > 4 * quietPass + 2_000 { lastSign = now }
+      if progress > 0 || spent > 2 * usualPass + 1_000 { lastSign = now }
+      if nap > 0, !hasWork { usualPass = (15 * usualPass + spent) / 16 }
       if hasWork || now &- lastSign < Self.alertness {
         nap = 0
         if progress == 0 { Thread.yield() }

@@ -56,7 +56,7 @@ final class Rail: @unchecked Sendable {
     self.completionQueueSize = endpoint.completions.size
     credits = max(1, min(granted, maximumCredits ?? granted))
     state = .allocate(capacity: 1)
-    state.initialize(to: RailState(endpoint: endpoint, credits: credits))
+    state.initialize(to: RailState(endpoint: endpoint, credits: credits, keepsAddresses: offer.provider == "shm"))
     self.logger = logger
   }
 
@@ -93,12 +93,7 @@ final class Rail: @unchecked Sendable {
     var progress = 0
     repeat {
       guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
-      guard !isClosed.load(ordering: .relaxed) else {
-        progress += settleLate()
-        release()
-        continue
-      }
-      progress += pass(now: now)
+      if isClosed.load(ordering: .relaxed) { progress += failSubmissions() } else { progress += pass(now: now) }
       release()
       // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it.
     } while submissions.load(ordering: .sequentiallyConsistent) != 0
@@ -170,48 +165,34 @@ final class Rail: @unchecked Sendable {
     return try body()
   }
 
-  /// Settles everything as failed and closes the endpoint. What is pushed from now on is settled at once.
+  /// Closes the endpoint and then settles everything as failed. What is pushed later is settled by the next pass, or by
+  /// another call.
   func close() {
     do {
       try exclusively { () throws(FabricError) in
-        guard !isClosed.exchange(true, ordering: .sequentiallyConsistent) else { return }
-        settleSubmissions()
-        state.deinitialize(count: 1)
+        if !isClosed.exchange(true, ordering: .sequentiallyConsistent) {
+          if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
+            state.pointee.enqueue(newestFirst: chain)
+          }
+          let unsettled = state.pointee.takeEverything()
+          // Only then: who hears of the end of a request may give its memory away.
+          state.deinitialize(count: 1)
+          let failed = RailState.fail(chain: unsettled)
+          if failed > 0 { outstanding.subtract(failed, ordering: .releasing) }
+        }
+        _ = failSubmissions()
       }
     } catch {
       logger.error("\(device) could not be closed: \(error)")
     }
   }
 
-  /// Settles what was pushed after ``close()``, when ``state`` is gone. Returns how many requests.
-  private func settleLate() -> Int {
-    var count = 0
-    var cursor = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring))
-    while let request = cursor {
-      cursor = request.pointee.next
-      let (batch, task) = (request.pointee.batch, Int(request.pointee.task))
-      let failed = TransferStatus.State.failed.rawValue
-      request.pointee.use.pointee.count.subtract(1, ordering: .releasing)
-      batch.pointee.worst.max(failed, ordering: .relaxed)
-      if let tasks = batch.pointee.tasks {
-        (tasks + task).pointee.worst.max(failed, ordering: .relaxed)
-        (tasks + task).pointee.remaining.subtract(1, ordering: .releasing)
-      }
-      // After the last one the batch may be gone, and the request with it.
-      batch.settle(1)
-      count += 1
-    }
-    outstanding.subtract(count, ordering: .releasing)
-    return count
-  }
-
-  private func settleSubmissions() {
-    if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
-      state.pointee.enqueue(newestFirst: chain)
-    }
-    state.pointee.failEverything()
-    let settled = state.pointee.takeSettled()
-    if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
+  /// Settles what was pushed onto a closed rail. Returns how many requests.
+  private func failSubmissions() -> Int {
+    let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring))
+    let failed = RailState.fail(chain: chain)
+    if failed > 0 { outstanding.subtract(failed, ordering: .releasing) }
+    return failed
   }
 
   /// What the rail has done so far.

@@ -19,12 +19,21 @@ struct RailState: ~Copyable {
   private var firstReady: PeerLinkPointer?
   private var lastReady: PeerLinkPointer?
   private var readyLinks = 0
+  /// The entries of the address vector, and how many links share each: some providers know an address only once, so
+  /// that the link which takes the place of a broken one gets the same entry.
+  private var entriesByAddress: [[UInt8]: (handle: fi_addr_t, links: Int)] = [:]
+  /// Set once the endpoint is about to be closed.
+  private var isClosing = false
   /// When deadlines were looked at last, in nanoseconds.
   private var lastSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
-  /// Settled requests that are not yet taken off their batch's count: neighbours mostly share a batch.
-  private var tally = Tally()
+  /// Whether addresses stay in the vector once they are in it. The shm provider does not tell the far side when one is
+  /// taken out, which goes on using its place in our table: its next request would find nothing there and end this
+  /// process.
+  private let keepsAddresses: Bool
+  /// Tells batches what became of their requests.
+  private var settlement = Settlement()
   /// Texts of failures to log when the baton is free.
   private var reports: [String] = []
   private var droppedReports = 0
@@ -44,8 +53,9 @@ struct RailState: ~Copyable {
   /// Deadlines are looked at this often, in nanoseconds.
   private static let sweepInterval: UInt64 = 1_000_000
 
-  init(endpoint: consuming Endpoint, credits: Int) {
+  init(endpoint: consuming Endpoint, credits: Int, keepsAddresses: Bool) {
     self.endpoint = endpoint
+    self.keepsAddresses = keepsAddresses
     self.credits = credits
     entries = .allocate(capacity: Self.burst)
   }
@@ -53,12 +63,7 @@ struct RailState: ~Copyable {
   deinit { entries.deallocate() }
 
   /// Requests settled by this rail since the last call of ``takeSettled()``.
-  private var settled = 0
-
-  mutating func takeSettled() -> Int {
-    defer { settled = 0 }
-    return settled
-  }
+  mutating func takeSettled() -> Int { settlement.takeSettled() }
 
   /// What to log, at most once a second: a peer that dies with thousands of requests on their way is one story.
   mutating func takeReports(now: UInt64) -> (texts: [String], dropped: Int)? {
@@ -110,17 +115,14 @@ struct RailState: ~Copyable {
       removeFirstReady()
       if hasMore { appendReady(link) }
     }
-    flushTally()
+    settlement.flush()
   }
 
   /// Returns how many requests were posted.
   private mutating func post(from link: PeerLinkPointer) -> Int {
     var posted = 0
     while posted < Self.quantum, inFlight < credits, let request = link.pointee.head {
-      // A link may take up to eight times what it leaves free: alone it gets eight ninths of the credits, and however
-      // many dead peers hold their share, there is always one left for the next (dynamic thresholds; Choudhury and
-      // Hahne, 1998).
-      guard link.pointee.inFlight < 8 * (credits - inFlight) else { break }
+      guard mayPost(link) else { break }
       let result = call(request, link)
       if result == 0 {
         dequeue(link)
@@ -131,14 +133,23 @@ struct RailState: ~Copyable {
         break
       } else {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
+        link.pointee.markBroken()
         let code = Int32(clamping: -result)
         report("\(request.pointee.opcode) of \(request.pointee.length) bytes was not accepted: error \(code)")
-        settle(request, as: .failed)
+        settlement.fail(request, as: .failed)
       }
     }
     if inFlight > maximumInFlight { maximumInFlight = inFlight }
     return posted
+  }
+
+  /// A link may take up to eight times what it leaves free (dynamic thresholds; Choudhury and Hahne, 1998). Dead peers
+  /// never give back what they hold, so that alone would leave the fourth or fifth of them nothing: the last sixteenth
+  /// is for links that have nothing in flight, one credit each.
+  @inline(__always)
+  private func mayPost(_ link: PeerLinkPointer) -> Bool {
+    let spare = credits - inFlight - max(1, credits / 16)
+    return link.pointee.inFlight == 0 || link.pointee.inFlight < 8 * spare
   }
 
   @inline(__always)
@@ -177,7 +188,7 @@ struct RailState: ~Copyable {
       }
       break
     }
-    flushTally()
+    settlement.flush()
     return total
   }
 
@@ -190,15 +201,7 @@ struct RailState: ~Copyable {
     if request.pointee.isAbandoned {
       giveBackAbandoned(request)
     } else {
-      let task = request.pointee.batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-      if request.pointee.isPart {
-        task.pointee.bytes.add(length, ordering: .relaxed)
-        task.pointee.remaining.subtract(1, ordering: .releasing)
-      } else {
-        task.pointee.bytes.store(length, ordering: .relaxed)
-        task.pointee.remaining.store(0, ordering: .releasing)
-      }
-      count(request, bytes: length)
+      settlement.complete(request)
     }
   }
 
@@ -209,41 +212,9 @@ struct RailState: ~Copyable {
     }
     let request = context.assumingMemoryBound(to: WorkRequest.self)
     report("\(request.pointee.opcode) of \(request.pointee.length) bytes failed: \(failure.summary)")
-    request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
+    request.pointee.link.pointee.markBroken()
     remove(request)
-    if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
-  }
-
-  /// Settles a request that did not complete.
-  private mutating func settle(_ request: WorkRequestPointer, as state: TransferStatus.State) {
-    let batch = request.pointee.batch
-    let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-    task.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    task.pointee.remaining.subtract(1, ordering: .releasing)
-    count(request, bytes: 0)
-  }
-
-  @inline(__always)
-  private mutating func count(_ request: WorkRequestPointer, bytes: UInt64) {
-    if tally.batch != request.pointee.batch || tally.use != request.pointee.use {
-      flushTally()
-      tally.batch = request.pointee.batch
-      tally.use = request.pointee.use
-    }
-    tally.count &+= 1
-    tally.bytes &+= bytes
-    settled &+= 1
-  }
-
-  /// Tells the batch what was counted. After this the batch may be gone.
-  private mutating func flushTally() {
-    guard let batch = tally.batch, let use = tally.use, tally.count > 0 else { return }
-    let (count, bytes) = (tally.count, tally.bytes)
-    tally = Tally()
-    use.pointee.count.subtract(count, ordering: .releasing)
-    if bytes > 0 { batch.pointee.transferred.add(bytes, ordering: .relaxed) }
-    batch.settle(count)
+    if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settlement.fail(request, as: .failed) }
   }
 
   /// The provider has given back a request that was settled by its deadline.
@@ -268,8 +239,8 @@ struct RailState: ~Copyable {
       request.pointee.isAbandoned = true
       request.pointee.use.pointee.count.add(1, ordering: .relaxed)
       request.pointee.batch.pointee.abandoned.add(1, ordering: .relaxed)
-      request.pointee.link.pointee.isBroken.store(true, ordering: .relaxed)
-      settle(request, as: .timedOut)
+      request.pointee.link.pointee.markBroken()
+      settlement.fail(request, as: .timedOut)
       expired += 1
     }
     var ready = firstReady
@@ -277,12 +248,12 @@ struct RailState: ~Copyable {
       ready = link.pointee.nextReady
       while let request = link.pointee.head, request.pointee.deadline <= now {
         dequeue(link)
-        link.pointee.isBroken.store(true, ordering: .relaxed)
-        settle(request, as: .timedOut)
+        link.pointee.markBroken()
+        settlement.fail(request, as: .timedOut)
         expired += 1
       }
     }
-    flushTally()
+    settlement.flush()
     if expired > 0 {
       let (flying, completed) = (inFlight, completedOperations)
       report(
@@ -293,40 +264,97 @@ struct RailState: ~Copyable {
     return expired
   }
 
-  /// Settles everything as failed: the rail is being closed.
-  mutating func failEverything() {
+  /// Takes all requests out, as a chain: the rail is being closed. Those in flight are the provider's until the endpoint
+  /// is closed, so nobody may hear of their end before that.
+  mutating func takeEverything() -> WorkRequestPointer? {
+    isClosing = true
+    var chain: WorkRequestPointer?
     while let link = firstReady {
       while let request = link.pointee.head {
         dequeue(link)
-        settle(request, as: .failed)
+        request.pointee.next = chain
+        chain = request
       }
       removeFirstReady()
     }
     while let request = oldest {
       remove(request)
-      if request.pointee.isAbandoned { giveBackAbandoned(request) } else { settle(request, as: .failed) }
+      request.pointee.next = chain
+      chain = request
     }
-    flushTally()
+    return chain
+  }
+
+  /// Settles a chain of requests that no provider has, as failed. Returns how many, those apart that were settled by
+  /// their deadline.
+  static func fail(chain: WorkRequestPointer?) -> Int {
+    var settled = 0
+    var cursor = chain
+    while let request = cursor {
+      cursor = request.pointee.next
+      let batch = request.pointee.batch
+      request.pointee.use.pointee.count.subtract(1, ordering: .releasing)
+      guard !request.pointee.isAbandoned else {
+        batch.pointee.abandoned.subtract(1, ordering: .releasing)
+        continue
+      }
+      settled += 1
+      let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
+      task.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
+      batch.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
+      task.pointee.remaining.subtract(1, ordering: .releasing)
+      // After the last of them the batch may be gone.
+      batch.settle(1)
+    }
+    return settled
   }
 
   // MARK: Links
 
   /// Adds a peer's NIC.
-  func connect(_ address: [UInt8]) throws(FabricError) -> PeerLinkPointer {
-    let handle = try endpoint.peers.insert(address)
+  mutating func connect(_ address: [UInt8], _ trouble: PeerTrouble) throws(FabricError) -> PeerLinkPointer {
+    try checkForm(address)
+    var entry: (handle: fi_addr_t, links: Int)
+    if let known = entriesByAddress[address] {
+      entry = known
+    } else {
+      entry = (handle: try endpoint.peers.insert(address), links: 0)
+    }
+    entry.links += 1
+    entriesByAddress[address] = entry
     let link = PeerLinkPointer.allocate(capacity: 1)
-    link.initialize(to: PeerLink(address: handle))
+    link.initialize(to: PeerLink(address: entry.handle, bytes: address, trouble: trouble))
     return link
   }
 
+  /// A provider takes the first bytes of whatever it is given for an address, and finds out later or never.
+  private func checkForm(_ address: [UInt8]) throws(FabricError) {
+    let own = endpoint.address
+    // An address that is a text (shm's) has any length.
+    guard address.count != own.count, !own.starts(with: Array("fi_".utf8)) else { return }
+    throw FabricError(
+      call: "fi_av_insert", code: FI_EINVAL,
+      text: "the peer's address has \(address.count) bytes, addresses of this provider have \(own.count)",
+      advice: "Check that both sides use the same provider.")
+  }
+
   /// Takes a link that nobody plans for any more out of use, now or with its last request.
-  func retire(_ link: PeerLinkPointer) {
+  mutating func retire(_ link: PeerLinkPointer) {
     link.pointee.isRetired = true
     if link.pointee.isIdle, !link.pointee.isReady { free(link) }
   }
 
-  private func free(_ link: PeerLinkPointer) {
-    endpoint.peers.remove(link.pointee.address)
+  private mutating func free(_ link: PeerLinkPointer) {
+    let bytes = link.pointee.bytes
+    if let entry = entriesByAddress[bytes] {
+      if entry.links > 1 || keepsAddresses {
+        entriesByAddress[bytes] = (entry.handle, entry.links - 1)
+      } else {
+        entriesByAddress[bytes] = nil
+        // While the endpoint is being closed the provider still has operations to the address.
+        if !isClosing { endpoint.peers.remove(entry.handle) }
+      }
+    }
     link.deinitialize(count: 1)
     link.deallocate()
   }
@@ -377,12 +405,4 @@ struct RailState: ~Copyable {
     link.pointee.nextReady = nil
     if link.pointee.isRetired, link.pointee.isIdle { free(link) }
   }
-}
-
-/// Settled requests of one batch and one region that are counted together.
-private struct Tally {
-  var batch: BatchPointer?
-  var use: UnsafeMutablePointer<RegionUse>?
-  var count = 0
-  var bytes: UInt64 = 0
 }

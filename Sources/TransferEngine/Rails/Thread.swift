@@ -7,11 +7,17 @@ struct Thread: ~Copyable, @unchecked Sendable {
   private let handle: pthread_t
 
   /// Starts `body` on a new thread whose name, as `top -H` shows it, is at most 15 bytes.
-  init(name: String, _ body: @escaping @Sendable () -> Void) throws(TransferError) {
+  ///
+  /// - Parameter stackSize: Bytes of its stack; nil for the system's choice.
+  init(name: String, stackSize: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(TransferError) {
     let start = Unmanaged.passRetained(Start(name: name, body: body))
     var handle = pthread_t()
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    if let stackSize { pthread_attr_setstacksize(&attributes, stackSize) }
     let result = pthread_create(
-      &handle, nil,
+      &handle, &attributes,
       { argument in
         guard let argument else { return nil }
         let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
@@ -29,6 +35,9 @@ struct Thread: ~Copyable, @unchecked Sendable {
 
   /// Waits for the thread to end.
   consuming func join() { _ = pthread_join(handle, nil) }
+
+  /// Lets the thread end by itself.
+  consuming func detach() { _ = pthread_detach(handle) }
 
   /// Lets another thread have the core.
   static func yield() { _ = sched_yield() }

@@ -45,10 +45,22 @@ final class Peer: @unchecked Sendable {
   /// ever hold it: a handshake that comes in is answered without.
   private let connecting = Mutex<Void>(())
 
-  /// Whether a link was made in the place of a broken one since this was asked last: a sign of a restart, for a peer
-  /// that does not tell its runs apart.
-  private let reconnected = Atomic<Bool>(false)
-  var hasReconnected: Bool { reconnected.exchange(false, ordering: .relaxed) }
+  /// Whether a link broke since ``takeTrouble()`` was called last.
+  @inline(__always)
+  var isInTrouble: Bool { trouble.isNew.load(ordering: .relaxed) }
+  /// Where a link broke, the others are not to be trusted either: they lead to the same process, which may be gone.
+  func takeTrouble() -> Bool {
+    guard trouble.isNew.exchange(false, ordering: .relaxed) else { return false }
+    beginPlanning()
+    defer { endPlanning() }
+    for rail in rails.indices {
+      for nic in nics.indices { links.link(rail, nic)?.pointee.isBroken.store(true, ordering: .relaxed) }
+    }
+    return true
+  }
+  /// What was taken could not be mended.
+  func returnTrouble() { trouble.isNew.store(true, ordering: .relaxed) }
+  private let trouble = PeerTrouble()
 
   init(name: String, nics: [String], rails: [Rail], life: PeerLife) {
     self.life = life
@@ -149,7 +161,7 @@ final class Peer: @unchecked Sendable {
     do {
       // Created under the baton and known to nobody else yet.
       let link = try rails[pair.rail].control { state throws(FabricError) in
-        UInt(bitPattern: try state.connect(address))
+        UInt(bitPattern: try state.connect(address, trouble))
       }
       replace(pair, by: link)
     } catch {
@@ -160,7 +172,6 @@ final class Peer: @unchecked Sendable {
   private func replace(_ pair: Pair, by link: UInt?) {
     let old = links.table[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
     guard let old = PeerLinkPointer(bitPattern: old) else { return }
-    reconnected.store(true, ordering: .relaxed)
     // Planning is short and never waits, so this is.
     while planners.load(ordering: .sequentiallyConsistent) > 0 { Thread.yield() }
     do {

@@ -6,7 +6,7 @@ final class PeerSnapshot: @unchecked Sendable {
   struct Chunk {
     let start: UInt64
     let end: UInt64
-    /// One key per NIC of the peer; 0 where it is not registered.
+    /// One key per NIC of the peer; 0 where it is not registered. None at all for TCP.
     let keys: UnsafeMutablePointer<UInt64>
   }
 
@@ -31,13 +31,15 @@ final class PeerSnapshot: @unchecked Sendable {
       primary.initializeElement(at: rail, to: namesake ?? (nics == 0 ? 0 : rail % nics))
     }
     self.primary = UnsafeBufferPointer(primary)
-    let usable = descriptor.buffers.filter { $0.remoteKeys.count == nics && $0.remoteKeys.contains { $0 != 0 } }
-      .sorted { $0.address < $1.address }
+    let usable = descriptor.buffers.filter { buffer in
+      // TCP has no keys.
+      descriptor.transport == .tcp || (buffer.remoteKeys.count == nics && buffer.remoteKeys.contains { $0 != 0 })
+    }.sorted { $0.address < $1.address }
     keys = .allocate(capacity: max(1, usable.count * nics))
     chunks = .allocate(capacity: usable.count)
     for (index, buffer) in usable.enumerated() {
       let own = keys + index * nics
-      for nic in 0..<nics { (own + nic).initialize(to: buffer.remoteKeys[nic]) }
+      for nic in 0..<min(nics, buffer.remoteKeys.count) { (own + nic).initialize(to: buffer.remoteKeys[nic]) }
       let (end, wraps) = buffer.address.addingReportingOverflow(buffer.length)
       chunks.initializeElement(at: index, to: Chunk(start: buffer.address, end: wraps ? .max : end, keys: own))
     }

@@ -1,10 +1,25 @@
 internal import Synchronization
 
-/// An open segment: the peer behind it, and what the peer published when we looked last.
+/// An open segment: the way to it, and what the peer published when we looked last.
 final class Segment: Sendable {
+  /// How its memory is reached.
+  enum Route: Sendable {
+    /// Over the NICs of both sides.
+    case fabric(Peer)
+    /// Over TCP.
+    case stream(TCPPeer)
+    /// Not by this engine, which has not the transport.
+    case none
+  }
+
   struct Current: Sendable {
-    let peer: Peer
+    let route: Route
     let snapshot: PeerSnapshot
+
+    /// Whether the peer has been restarted since, as far as we have heard.
+    var isStale: Bool {
+      if case .fabric(let peer) = route { peer.life.isStale } else { false }
+    }
   }
 
   /// The name that it was opened under.

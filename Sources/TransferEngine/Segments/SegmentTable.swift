@@ -27,10 +27,12 @@ final class SegmentTable: Sendable {
   private let state = Mutex(State())
   private let source: DescriptorSource
   private let rails: [Rail]
+  private let tcp: TCPTransport?
 
-  init(source: DescriptorSource, rails: [Rail]) {
+  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?) {
     self.source = source
     self.rails = rails
+    self.tcp = tcp
   }
 
   /// Opens the segment under `name`, or counts one more opening of it.
@@ -85,12 +87,17 @@ final class SegmentTable: Sendable {
     return segment
   }
 
+  /// The segment that is open under `name`.
+  func find(_ name: String) -> Segment? {
+    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment } }
+  }
+
   /// Looks again at what the owner of `segment` publishes. What was known stays where it cannot be had, or is the same.
   func refresh(_ segment: Segment) throws(TransferError) {
     let descriptor = try source.descriptor(of: segment.name)
     let known = segment.current
-    if !known.peer.life.isStale, known.snapshot.descriptor.isEquivalent(to: descriptor) { return }
-    segment.update(current(descriptor))
+    if !known.isStale, known.snapshot.descriptor.isEquivalent(to: descriptor) { return }
+    segment.update(try current(descriptor))
   }
 
   /// The same for all open segments, one after the other; failures are logged.
@@ -105,11 +112,6 @@ final class SegmentTable: Sendable {
     }
   }
 
-  /// The segment that is open under `name`.
-  func segment(named name: String) -> Segment? {
-    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment } }
-  }
-
   /// A peer has told which run of it this is. Never blocks.
   func meet(_ server: String, incarnation: String) {
     state.withLock { state in
@@ -119,12 +121,29 @@ final class SegmentTable: Sendable {
   }
 
   /// What the engine named `name` publishes, without opening it.
-  func fetch(_ name: String) throws(TransferError) -> Segment.Current { current(try source.descriptor(of: name)) }
+  func fetch(_ name: String) throws(TransferError) -> Segment.Current {
+    try current(try source.descriptor(of: name))
+  }
 
-  private func current(_ descriptor: SegmentDescriptor) -> Segment.Current {
+  private func current(_ descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Current {
+    let route = try route(to: descriptor)
+    return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
+  }
+
+  private func route(to descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Route {
+    switch descriptor.transport {
+    case .efa where !rails.isEmpty: return .fabric(peer(of: descriptor))
+    case .tcp:
+      guard let tcp else { return .none }
+      return .stream(try tcp.peer(of: descriptor))
+    default: return .none
+    }
+  }
+
+  private func peer(of descriptor: SegmentDescriptor) -> Peer {
     let server = descriptor.nicPathServerName
     let nics = descriptor.devices.map(\.name)
-    let peer = state.withLock { state -> Peer in
+    return state.withLock { state -> Peer in
       // Links belong to one run of the peer's process.
       if let known = state.peers[server]?.peer, known.nics == nics, !known.life.isStale,
         known.life.incarnation == descriptor.incarnation
@@ -138,7 +157,6 @@ final class SegmentTable: Sendable {
       state.peers[server] = WeakPeer(peer: peer, life: peer.life)
       return peer
     }
-    return Segment.Current(peer: peer, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
   }
 
   /// Forgets everything.

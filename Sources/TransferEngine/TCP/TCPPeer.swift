@@ -1,0 +1,368 @@
+internal import Glibc
+internal import Logging
+internal import Synchronization
+
+/// A TCP data listener at the other end: what waits to go there, and the lanes that take it.
+///
+/// Requests wait linked to each other, in one bounded queue from which all lanes help themselves. Whoever finds it full
+/// waits for room; nothing fails for being too much.
+final class TCPPeer: @unchecked Sendable {
+  let host: String
+  let port: UInt16
+  /// 2 where the peer acknowledges, else 1.
+  let version: Int
+  let options: TCPOptions
+  private let log: EventLog
+
+  private let monitor = Monitor()
+  /// There is work for an idle lane.
+  private let work: Condition
+  /// There is room for a caller.
+  private let room: Condition
+  /// A lane that wants to connect may look again.
+  private let turn: Condition
+  /// A lane has ended.
+  private let ended: Condition
+
+  // All of the following belongs to the holder of the monitor.
+  private var head: WorkRequestPointer?
+  private var tail: WorkRequestPointer?
+  private var count = 0
+  private var bytes = 0
+  /// Per lane: whether its thread runs, and the socket it uses, -1 for none.
+  private var isRunning: [Bool]
+  private var sockets: [Int32]
+  private var running = 0
+  private var idle = 0
+  private var isConnecting = false
+  /// No connection is tried before this moment, in nanoseconds.
+  private var nextAttempt: UInt64 = 0
+  private var isClosed = false
+
+  /// A lane looks at its deadlines this often, in nanoseconds.
+  static let tick: UInt64 = 200_000_000
+  /// A lane that had nothing to do for this long ends, and its connection with it.
+  private static let idleTime: UInt64 = 60_000_000_000
+  /// After a round of connecting that failed, in nanoseconds.
+  private static let coolDown: UInt64 = 1_000_000_000
+  /// What one lane takes at once: enough to fill the connection, little enough that the others get some.
+  private static let smallestShare = 128 << 10
+  private static let largestShare = 1 << 20
+
+  init(host: String, port: UInt16, version: Int, options: TCPOptions, logger: Logger) {
+    self.host = host
+    self.port = port
+    self.version = version
+    self.options = options
+    log = EventLog(logger)
+    work = Condition(monitor)
+    room = Condition(monitor)
+    turn = Condition(monitor)
+    ended = Condition(monitor)
+    isRunning = Array(repeating: false, count: options.lanes)
+    sockets = Array(repeating: -1, count: options.lanes)
+  }
+
+  /// Whether nothing waits and no lane runs.
+  var isAtRest: Bool {
+    monitor.lock()
+    defer { monitor.unlock() }
+    return running == 0 && count == 0
+  }
+
+  // MARK: Callers
+
+  /// Whether `count` requests would be taken at once.
+  func hasRoom(for count: Int) -> Bool {
+    monitor.lock()
+    defer { monitor.unlock() }
+    return self.count + count <= options.queueLimit
+  }
+
+  /// Takes the requests that are linked from `oldest` on. Where there is no room, the caller waits until there is, but
+  /// not past `deadline`: what has not found any by then has timed out.
+  ///
+  /// - Parameter mayWait: Whether the caller may be made to wait; the queue grows over its limit otherwise.
+  func push(_ oldest: WorkRequestPointer, deadline: UInt64, mayWait: Bool) {
+    var rest: WorkRequestPointer? = oldest
+    var outcome = TransferStatus.State.failed
+    monitor.lock()
+    while !isClosed, let request = rest {
+      if count >= options.queueLimit, mayWait {
+        wakeLanes()
+        guard room.wait(until: deadline) || Clock.now < deadline else {
+          outcome = .timedOut
+          break
+        }
+        continue
+      }
+      rest = request.pointee.next
+      append(request)
+    }
+    wakeLanes()
+    monitor.unlock()
+    if rest != nil { settle(rest, as: outcome) }
+  }
+
+  // MARK: Lanes
+
+  /// Waits until there is something to send. Returns false when the lane is to end, which is counted already.
+  func awaitWork(lane: Int) -> Bool {
+    monitor.lock()
+    defer { monitor.unlock() }
+    let patience = Clock.now &+ Self.idleTime
+    while head == nil, !isClosed {
+      idle += 1
+      let isInTime = work.wait(until: patience)
+      idle -= 1
+      if !isInTime, head == nil { break }
+    }
+    guard head != nil, !isClosed else {
+      isRunning[lane] = false
+      running -= 1
+      ended.broadcast()
+      return false
+    }
+    return true
+  }
+
+  /// Takes a share of the queue: requests that can be sent in one go, and answered in one go after. Returns how many.
+  func take(into window: UnsafeMutablePointer<WorkRequestPointer>, limit: Int) -> Int {
+    monitor.lock()
+    let expired = popExpired()
+    let share = min(max(bytes / options.lanes, Self.smallestShare), Self.largestShare)
+    var taken = 0
+    var size = 0
+    while taken < limit, let request = head {
+      if taken > 0 {
+        // While the payload of a write is sent, nobody reads the answers to reads before it: the peer might wait for
+        // that, and we for the peer.
+        if request.pointee.opcode == .write, window[taken - 1].pointee.opcode == .read { break }
+        if size + request.pointee.length > share { break }
+      }
+      removeFirst()
+      window[taken] = request
+      size += request.pointee.length
+      taken += 1
+    }
+    announceRoom()
+    monitor.unlock()
+    settle(expired, as: .timedOut)
+    return taken
+  }
+
+  /// Puts requests back where they came from: their connection is gone, and they were not what it broke of.
+  func putBack(_ window: UnsafeMutablePointer<WorkRequestPointer>, _ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    monitor.lock()
+    guard !isClosed else {
+      monitor.unlock()
+      var settlement = Settlement()
+      for index in range { settlement.fail(window[index], as: .failed) }
+      settlement.flush()
+      return
+    }
+    for index in range.reversed() {
+      let request = window[index]
+      request.pointee.next = head
+      if head == nil { tail = request }
+      head = request
+      count += 1
+      bytes += request.pointee.length
+    }
+    wakeLanes()
+    monitor.unlock()
+  }
+
+  /// Gives up what waits and is too late. Lanes call it while they wait for something else.
+  func sweep() {
+    monitor.lock()
+    let expired = popExpired()
+    if expired != nil { announceRoom() }
+    monitor.unlock()
+    settle(expired, as: .timedOut)
+  }
+
+  /// Waits until it is this lane's turn to connect: one at a time, and not right after a failure. Returns false if there
+  /// is nothing to do any more.
+  func awaitTurn() -> Bool {
+    monitor.lock()
+    while true {
+      guard head != nil, !isClosed else {
+        monitor.unlock()
+        return false
+      }
+      let now = Clock.now
+      if let expired = popExpired() {
+        announceRoom()
+        monitor.unlock()
+        settle(expired, as: .timedOut)
+        monitor.lock()
+        continue
+      }
+      if !isConnecting, now >= nextAttempt { break }
+      _ = turn.wait(until: now &+ Self.tick)
+    }
+    isConnecting = true
+    monitor.unlock()
+    return true
+  }
+
+  /// Whether anybody still wants a connection.
+  var isWanted: Bool {
+    sweep()
+    monitor.lock()
+    defer { monitor.unlock() }
+    return !isClosed
+  }
+
+  /// The lane has connected. Returns false if the peer is closed: the socket is then the lane's to close.
+  func connected(_ socket: Int32, lane: Int) -> Bool {
+    monitor.lock()
+    defer { monitor.unlock() }
+    isConnecting = false
+    turn.broadcast()
+    guard !isClosed else { return false }
+    sockets[lane] = socket
+    return true
+  }
+
+  /// The lane could not connect. If no other lane is connected either, everything that waits fails.
+  func connectFailed(_ error: TransferError) {
+    monitor.lock()
+    isConnecting = false
+    nextAttempt = Clock.now &+ Self.coolDown
+    let failed = sockets.contains { $0 >= 0 } ? nil : popAll()
+    announceRoom()
+    turn.broadcast()
+    monitor.unlock()
+    let number = settle(failed, as: .failed)
+    log.warning("\(error) \(number) operations that waited for it have failed; the next try is in 1 s.")
+  }
+
+  /// The lane is about to close its socket.
+  func disconnected(lane: Int) {
+    monitor.lock()
+    sockets[lane] = -1
+    monitor.unlock()
+  }
+
+  /// Something that the user should know.
+  func report(_ text: String) { log.warning("TCP peer \(host) port \(port): \(text)") }
+
+  // MARK: The end
+
+  /// Fails what waits and breaks what is under way. Nothing is taken any more.
+  func close() {
+    monitor.lock()
+    isClosed = true
+    let failed = popAll()
+    for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+    work.broadcast()
+    room.broadcast()
+    turn.broadcast()
+    monitor.unlock()
+    settle(failed, as: .failed)
+  }
+
+  /// Waits until all lanes have ended. Returns false at `deadline`: a lane may be waiting for a name server, and has no
+  /// request then.
+  func awaitEnd(until deadline: UInt64) -> Bool {
+    monitor.lock()
+    defer { monitor.unlock() }
+    while running > 0 {
+      guard ended.wait(until: deadline) || Clock.now < deadline else { return false }
+    }
+    return true
+  }
+
+  // MARK: Inside the monitor
+
+  private func append(_ request: WorkRequestPointer) {
+    request.pointee.next = nil
+    if let tail { tail.pointee.next = request } else { head = request }
+    tail = request
+    count += 1
+    bytes += request.pointee.length
+  }
+
+  private func removeFirst() {
+    guard let request = head else { return }
+    head = request.pointee.next
+    if head == nil { tail = nil }
+    request.pointee.next = nil
+    count -= 1
+    bytes -= request.pointee.length
+  }
+
+  /// All deadlines are equally far from submission, so the queue is nearly sorted by them.
+  private func popExpired() -> WorkRequestPointer? {
+    guard let first = head else { return nil }
+    let now = Clock.now
+    guard first.pointee.deadline <= now else { return nil }
+    var last = first
+    while let request = head, request.pointee.deadline <= now {
+      removeFirst()
+      if request != first { last.pointee.next = request }
+      last = request
+    }
+    return first
+  }
+
+  private func popAll() -> WorkRequestPointer? {
+    let first = head
+    head = nil
+    tail = nil
+    count = 0
+    bytes = 0
+    return first
+  }
+
+  private func announceRoom() {
+    if count < options.queueLimit { room.broadcast() }
+  }
+
+  /// Wakes, or starts, as many lanes as what waits is worth.
+  private func wakeLanes() {
+    guard count > 0, !isClosed else { return }
+    let wanted = max((count - 1) / TCPLane.windowLimit, (bytes - 1) / (2 * Self.smallestShare)) + 1
+    for _ in 0..<min(wanted, idle) { work.signal() }
+    var missing = min(wanted - idle, options.lanes - running)
+    while missing > 0, let free = isRunning.firstIndex(of: false) {
+      missing -= 1
+      isRunning[free] = true
+      running += 1
+      do {
+        let thread = try Thread(name: "moonrail-lane-\(free)") { [self] in TCPLane(self, number: free).run() }
+        thread.detach()
+      } catch {
+        isRunning[free] = false
+        running -= 1
+        // With a lane at work, the rest is only slower. Without one, nobody would ever take it.
+        guard running == 0 else { return }
+        let failed = popAll()
+        monitor.unlock()
+        let number = settle(failed, as: .failed)
+        log.warning("\(error) \(number) operations to \(host) have failed.")
+        monitor.lock()
+        return
+      }
+    }
+  }
+
+  // MARK: Outside of it
+
+  /// Settles the requests that are linked from `first` on. Returns how many.
+  @discardableResult
+  private func settle(_ first: WorkRequestPointer?, as state: TransferStatus.State) -> Int {
+    guard first != nil else { return 0 }
+    var settlement = Settlement()
+    var cursor = first
+    while let request = cursor {
+      cursor = request.pointee.next
+      settlement.fail(request, as: state)
+    }
+    settlement.flush()
+    return settlement.takeSettled()
+  }
+}

@@ -1,0 +1,166 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import Wire
+
+/// One connection of a peer: reads requests, checks every one of them, and moves the bytes between the socket and the
+/// registered memory.
+///
+/// Nothing that arrives is trusted. A request that is broken or not allowed costs its connection, and nothing else.
+final class TCPSession: @unchecked Sendable {
+  private let socket: Int32
+  private let registry: LocalRegistry
+  private let progressTimeout: UInt64
+  private let log: EventLog
+  /// Since when it has waited for a request, in nanoseconds; 0 while it serves one.
+  private let waiting: Atomic<UInt64>
+  /// Set when it is ended from outside, so that it is not ended twice.
+  private let isEnding = Atomic<Bool>(false)
+
+  private let header = UnsafeMutableRawPointer.allocate(byteCount: TCPRequestHeader.length, alignment: 8)
+  private let status = UnsafeMutableRawPointer.allocate(byteCount: TCPStatusFrame.length, alignment: 8)
+  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2)
+
+  /// A request may take the progress timeout once for each of so many bytes: a peer that sends a byte now and then does
+  /// not hold a buffer for ever.
+  private static let bytesPerTimeout: UInt64 = 8 << 20
+  /// What is read and thrown away after a refusal, so that the peer gets to see the reason, in bytes.
+  private static let farewell = 1 << 20
+
+  init(_ socket: Int32, registry: LocalRegistry, progressTimeout: UInt64, log: EventLog) {
+    self.socket = socket
+    self.registry = registry
+    self.progressTimeout = progressTimeout
+    self.log = log
+    waiting = Atomic(Clock.now)
+  }
+
+  deinit {
+    header.deallocate()
+    status.deallocate()
+    parts.deallocate()
+  }
+
+  // MARK: For the server
+
+  var isIdle: Bool { idleSince != 0 && !isEnding.load(ordering: .relaxed) }
+  var idleSince: UInt64 { waiting.load(ordering: .relaxed) }
+
+  /// Breaks the connection; its thread ends soon. Only until ``close()``.
+  func end() {
+    isEnding.store(true, ordering: .relaxed)
+    shutdown(socket, Int32(SHUT_RDWR))
+  }
+
+  /// Called once, when the thread is done.
+  func close() { Glibc.close(socket) }
+
+  // MARK: Serving
+
+  /// Serves until the connection ends.
+  func run() {
+    while readHeader() {
+      waiting.store(0, ordering: .relaxed)
+      let request = TCPRequestHeader(decoding: header)
+      guard serve(request) else { return }
+      waiting.store(Clock.now, ordering: .relaxed)
+    }
+  }
+
+  /// Returns false when the connection is over, or a header takes too long.
+  private func readHeader() -> Bool {
+    var length = 0
+    var start: UInt64 = 0
+    while length < TCPRequestHeader.length {
+      let bytes = recv(socket, header + length, TCPRequestHeader.length - length, 0)
+      if bytes > 0 {
+        if length == 0 { start = Clock.now }
+        length += bytes
+      } else {
+        guard bytes < 0, errno == EAGAIN || errno == EINTR else { return false }
+      }
+      // Between requests a peer may be silent as long as it likes; inside of one it may not.
+      if length > 0, length < TCPRequestHeader.length, Clock.now &- start > progressTimeout { return false }
+    }
+    return true
+  }
+
+  private func serve(_ request: TCPRequestHeader) -> Bool {
+    let opcode: TransferOpcode = request.opcode == .write ? .write : .read
+    guard let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
+      let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: request.address))
+    else {
+      reject(request)
+      return false
+    }
+    // Until this is given back, the buffer cannot be unregistered.
+    defer { use.pointee.count.subtract(1, ordering: .releasing) }
+    let length = Int(truncatingIfNeeded: request.size)
+    TCPStatusFrame.ok.encode(into: status)
+    let allowance = progressTimeout &* (2 &+ request.size / Self.bytesPerTimeout)
+    let deadline = Clock.now &+ allowance
+    switch opcode {
+    case .write:
+      guard receive(into: address, length, until: deadline) else { return false }
+      return !request.isAcknowledged || send(status, TCPStatusFrame.length, nil, 0, until: deadline)
+    case .read:
+      return send(status, request.isAcknowledged ? TCPStatusFrame.length : 0, address, length, until: deadline)
+    }
+  }
+
+  private func receive(into address: UnsafeMutableRawPointer, _ length: Int, until deadline: UInt64) -> Bool {
+    var done = 0
+    while done < length {
+      let bytes = recv(socket, address + done, length - done, StreamSocket.waitForAll)
+      guard bytes > 0 || (bytes < 0 && errno == EINTR) else { return false }
+      done += max(0, bytes)
+      if done < length, Clock.now > deadline { return false }
+    }
+    return true
+  }
+
+  private func send(
+    _ first: UnsafeMutableRawPointer, _ firstLength: Int, _ second: UnsafeMutableRawPointer?, _ secondLength: Int,
+    until deadline: UInt64
+  ) -> Bool {
+    let total = firstLength + secondLength
+    var done = 0
+    while done < total {
+      var count = 0
+      if done < firstLength {
+        parts[count] = clinux_part(base: first + done, length: firstLength - done)
+        count += 1
+      }
+      let skipped = max(0, done - firstLength)
+      if secondLength > skipped {
+        parts[count] = clinux_part(base: second.map { $0 + skipped }, length: secondLength - skipped)
+        count += 1
+      }
+      let bytes = clinux_send(socket, parts, count, 0)
+      guard bytes > 0 || (bytes < 0 && errno == EINTR) else { return false }
+      done += max(0, bytes)
+      if done < total, Clock.now > deadline { return false }
+    }
+    return true
+  }
+
+  private func reject(_ request: TCPRequestHeader) {
+    log.warning(
+      "TCP: a peer asked to \(request.opcode) \(request.size) bytes at 0x\(String(request.address, radix: 16)), which are"
+        + " not inside a buffer that is registered for that: refused")
+    guard request.isAcknowledged else { return }
+    TCPStatusFrame.rejected.encode(into: status)
+    guard send(status, TCPStatusFrame.length, nil, 0, until: Clock.now) else { return }
+    // Closing with unread bytes would reset the connection, and might take the answer back before the peer has it.
+    shutdown(socket, Int32(SHUT_WR))
+    var left = Self.farewell
+    var patience = timeval(tv_sec: 0, tv_usec: 100_000)
+    _ = setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    while left > 0 {
+      // The kernel throws the bytes away by itself.
+      let bytes = recv(socket, nil, left, Int32(MSG_TRUNC))
+      guard bytes > 0 else { return }
+      left -= bytes
+    }
+  }
+}

@@ -1,0 +1,284 @@
+import Fabric
+import SimulatedFabric
+import Testing
+import Wire
+
+@testable import TransferEngine
+
+/// Collects what a plan comes to.
+struct Collector: Plan.Sink {
+  var slices: [(index: Int, slice: Plan.Slice)] = []
+  var parts: [Int: Int] = [:]
+  /// Ends planning after as many slices.
+  var limit = Int.max
+
+  mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
+    guard slices.count < limit else { return false }
+    slices.append((index, slice))
+    return true
+  }
+
+  mutating func finish(_ index: Int, parts: Int) { self.parts[index] = parts }
+}
+
+/// A layout to plan on: local chunks as `(start, length)`, each on all `rails`, and the peer's buffers.
+struct Layout {
+  var rails = ["sim0", "sim1"]
+  var peerNICs = ["sim0", "sim1"]
+  /// The rails that local chunks are registered with; nil: all.
+  var local: [(start: UInt, length: Int, rails: [Int]?)] = []
+  var remote: [(start: UInt64, length: UInt64, keys: [UInt64]?)] = []
+  var near: [Int] = []
+  var usesVirtualAddresses = true
+  var maximumLength = Int.max
+
+  func plan() throws -> Plan {
+    let fabric = SimulatedFabric()
+    let offers = try ProviderQuery(provider: "sim").offers(FabricLibrary(supplied: fabric.functions, name: "test"))
+    let domain = try Domain(offers[0])
+    let anchor = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    defer { anchor.deallocate() }
+    let regions = try local.map { chunk in
+      let keys = try rails.indices.map { rail in
+        guard chunk.rails?.contains(rail) ?? true else { return nil as RegisteredMemory? }
+        return RegisteredMemory(try MemoryRegion(domain, address: anchor, length: 64, requestedKey: 0))
+      }
+      return Region(
+        start: chunk.start, length: chunk.length, location: "cpu:0", access: .readWrite,
+        chunks: [Region.Chunk(start: chunk.start, length: chunk.length, keys: keys)])
+    }
+    var descriptor = SegmentDescriptor(name: "peer:1", transport: .efa)
+    descriptor.devices = peerNICs.map { SegmentDescriptor.Device(name: $0, lid: 0, gid: "00") }
+    descriptor.buffers = remote.enumerated().map { index, buffer in
+      let keys = buffer.keys ?? peerNICs.indices.map { UInt64(100 * (index + 1) + $0) }
+      return SegmentDescriptor.Buffer(
+        name: "cpu:0", address: buffer.start, length: buffer.length, localKeys: keys, remoteKeys: keys)
+    }
+    return Plan(
+      local: LocalSnapshot(regions: regions) { _ in near }, peer: PeerSnapshot(descriptor, rails: rails),
+      usesVirtualAddresses: usesVirtualAddresses, maximumLength: maximumLength)
+  }
+
+  func make(_ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0) throws -> Collector {
+    var collector = Collector()
+    _ = try run(requests, turn: turn, into: &collector)
+    return collector
+  }
+
+  func run(
+    _ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0, into collector: inout Collector
+  ) throws -> Bool {
+    let plan = try plan()
+    let requests = requests.compactMap { request in
+      UnsafeMutableRawPointer(bitPattern: request.local).map {
+        TransferRequest(
+          .write, local: $0, target: SegmentID(rawValue: 1), remote: request.remote, length: request.length)
+      }
+    }
+    return try requests.withUnsafeBufferPointer { try plan.make($0, turn: turn, into: &collector) }
+  }
+}
+
+private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ length: Int) -> Bool {
+  slice.local == local && slice.remote == remote && slice.length == length
+}
+
+@Suite struct PlanTests {
+  @Test func aRequestInsideOneRegistrationOnEachSideIsOneOperation() throws {
+    let layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    let plan = try layout.make([(0x1800, 0x9000, 0x800)])
+    #expect(plan.slices.count == 1)
+    let slice = try #require(plan.slices.first).slice
+    #expect(isSame(slice, 0x1800, 0x9000, 0x800) && !slice.isPart)
+    #expect(plan.parts == [0: 1])
+  }
+
+  @Test func whatIsLongerThanAnOperationCanBeIsSplit() throws {
+    var layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    layout.maximumLength = 0x600
+    let plan = try layout.make([(0x1000, 0x9000, 0x1000), (0x1000, 0x9000, 0x600)])
+    #expect(plan.slices.map(\.slice.length) == [0x600, 0x600, 0x400, 0x600])
+    #expect(plan.slices.map(\.slice.isPart) == [true, true, true, false])
+  }
+
+  @Test func nothingToMoveIsNoOperation() throws {
+    let layout = Layout()
+    let plan = try layout.make([(0x10, 0x20, 0)])
+    #expect(plan.slices.isEmpty && plan.parts == [0: 0])
+  }
+
+  @Test func aSeamOnTheLocalSideSplits() throws {
+    let layout = Layout(
+      local: [(0x1000, 0x1000, nil), (0x2000, 0x1000, nil)], remote: [(0x9000, 0x2000, nil)])
+    let plan = try layout.make([(0x1f00, 0x9000, 0x200)])
+    #expect(plan.slices.count == 2 && plan.parts == [0: 2])
+    #expect(isSame(plan.slices[0].slice, 0x1f00, 0x9000, 0x100) && plan.slices[0].slice.isPart)
+    #expect(isSame(plan.slices[1].slice, 0x2000, 0x9100, 0x100) && plan.slices[1].slice.isPart)
+    #expect(plan.slices.map(\.slice.chunk) == [0, 1])
+  }
+
+  @Test func aSeamOnTheRemoteSideSplits() throws {
+    let layout = Layout(
+      local: [(0x1000, 0x2000, nil)], remote: [(0xa000, 0x1000, nil), (0x9000, 0x1000, nil)])
+    let plan = try layout.make([(0x1000, 0x9f80, 0x100)])
+    #expect(plan.slices.count == 2)
+    #expect(isSame(plan.slices[0].slice, 0x1000, 0x9f80, 0x80) && plan.slices[0].slice.key == 200)
+    #expect(isSame(plan.slices[1].slice, 0x1080, 0xa000, 0x80) && plan.slices[1].slice.key == 100)
+  }
+
+  @Test func seamsAtDifferentPlacesOnBothSidesSplitAtEach() throws {
+    let layout = Layout(
+      local: [(0x1000, 0x30, nil), (0x1030, 0x30, nil), (0x1060, 0x40, nil)],
+      remote: [(0x9000, 0x50, nil), (0x9050, 0x50, nil)])
+    let plan = try layout.make([(0x1000, 0x9000, 0xa0)])
+    #expect(plan.slices.map(\.slice.length) == [0x30, 0x20, 0x10, 0x40])
+    #expect(plan.slices.map(\.slice.remote) == [0x9000, 0x9030, 0x9050, 0x9060])
+    #expect(plan.slices.map(\.slice.local) == [0x1000, 0x1030, 0x1050, 0x1060])
+    #expect(plan.parts == [0: 4])
+  }
+
+  @Test func nicsThatTheMemoryIsNotRegisteredWithAreSkipped() throws {
+    var layout = Layout(
+      local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, [0, 7])])
+    let slices = try layout.make([(0x1000, 0x9000, 1), (0x1001, 0x9001, 1)]).slices.map(\.slice)
+    #expect(slices.map(\.nic) == [1, 1] && slices.map(\.key) == [7, 7])
+    layout.remote = [(0x9000, 0x1000, [0, 0])]
+    #expect(code { _ = try layout.make([(0x1000, 0x9000, 1)]) } == .metadata)
+    layout = Layout(local: [(0x1000, 0x1000, [1])], remote: [(0x9000, 0x1000, nil)])
+    #expect(try layout.make([(0x1000, 0x9000, 1), (0x1000, 0x9000, 1)]).slices.map(\.slice.rail) == [1, 1])
+    layout.local = [(0x1000, 0x1000, [])]
+    #expect(code { _ = try layout.make([(0x1000, 0x9000, 1)]) } == .addressNotRegistered)
+  }
+
+  @Test func aRailTalksToItsNamesakeAndWithoutOneToItsShare() throws {
+    var layout = Layout(
+      peerNICs: ["sim1", "sim0"], local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    let requests: [(local: UInt, remote: UInt64, length: Int)] = Array(repeating: (0x1000, 0x9000, 1), count: 4)
+    #expect(
+      try layout.make(requests).slices.map { [$0.slice.rail, $0.slice.nic] } == [[0, 1], [1, 0], [0, 1], [1, 0]])
+    layout.peerNICs = ["other0", "other1", "other2"]
+    #expect(try layout.make(requests).slices.prefix(2).map { [$0.slice.rail, $0.slice.nic] } == [[0, 0], [1, 1]])
+    layout.peerNICs = ["other0"]
+    #expect(try layout.make(requests).slices.prefix(2).map { [$0.slice.rail, $0.slice.nic] } == [[0, 0], [1, 0]])
+  }
+
+  @Test func remoteAddressesAreVirtualOrOffsets() throws {
+    var layout = Layout(
+      local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x100, nil), (0x9100, 0x100, nil)])
+    #expect(try layout.make([(0x1000, 0x90f0, 0x20)]).slices.map(\.slice.remote) == [0x90f0, 0x9100])
+    layout.usesVirtualAddresses = false
+    #expect(try layout.make([(0x1000, 0x90f0, 0x20)]).slices.map(\.slice.remote) == [0xf0, 0])
+  }
+
+  @Test(arguments: [UInt64(0), 1, 17, .max])
+  func requestsAreDealtEvenlyOverTheRailsNearTheMemory(turn: UInt64) throws {
+    let names = (0..<4).map { "sim\($0)" }
+    var layout = Layout(
+      rails: names, peerNICs: names, local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    let requests: [(local: UInt, remote: UInt64, length: Int)] = Array(repeating: (0x1000, 0x9000, 8), count: 64)
+    layout.near = [1, 3]
+    let first = try layout.make(requests, turn: turn).slices.map(\.slice.rail)
+    #expect(try layout.make(requests, turn: turn).slices.map(\.slice.rail) == first)
+    #expect([1, 3].map { rail in first.count { $0 == rail } } == [32, 32])
+    layout.near = []
+    let all = try layout.make(requests, turn: turn).slices.map(\.slice.rail)
+    #expect((0..<4).map { rail in all.count { $0 == rail } } == [16, 16, 16, 16])
+  }
+
+  @Test func errorsNameTheRequestAndTheAddress() throws {
+    let layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    let good: (local: UInt, remote: UInt64, length: Int) = (0x1000, 0x9000, 16)
+    let local = text { _ = try layout.make([good, good, (0x1ff0, 0x9000, 32)]) }
+    #expect(local.contains("Request 2") && local.contains("0x2000") && local.contains("0x1ff0"))
+    let remote = text { _ = try layout.make([good, (0x1000, 0xabcd, 32)]) }
+    #expect(remote.contains("Request 1") && remote.contains("0xabcd") && remote.contains("peer:1"))
+    #expect(code { _ = try layout.make([(0x1000, 0x9000, -1)]) } == .invalidArgument)
+    #expect(text { _ = try layout.make([good, (0x1000, 0x9000, -7)]) }.contains("Request 1"))
+    #expect(code { _ = try layout.make([(0x1000, 0x9000, .max)]) } == .addressNotRegistered)
+  }
+
+  @Test func theSinkCanEndIt() throws {
+    let layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    var collector = Collector(limit: 1)
+    #expect(try !layout.run([(0x1000, 0x9000, 1), (0x1000, 0x9000, 1)], into: &collector))
+    #expect(collector.slices.count == 1 && collector.parts == [0: 1])
+  }
+
+  @Test func rangesOfThePeerMayOverlapOrReachTheEndOfTheAddressSpace() throws {
+    let layout = Layout(
+      local: [(0x1000, 0x10000, nil)],
+      remote: [(0x9000, 0x8000, nil), (0xa000, 0x10, nil), (UInt64.max - 0xff, .max, nil)])
+    #expect(try layout.make([(0x1000, 0xb000, 0x100)]).slices.map(\.slice.key) == [100])
+    #expect(try layout.make([(0x1000, .max - 0xff, 0xf0)]).slices.map(\.slice.length) == [0xf0])
+    #expect(code { _ = try layout.make([(0x1000, .max - 0xff, 0x200)]) } == .metadata)
+  }
+
+  @Test(arguments: 0..<40)
+  func theOperationsOfARequestCoverItExactly(seed: UInt64) throws {
+    var generator = SeededGenerator(seed: seed)
+    let nics = Int.random(in: 1...5, using: &generator)
+    let names = (0..<nics).map { "sim\($0)" }
+    var layout = Layout(rails: names, peerNICs: names.shuffled(using: &generator))
+    layout.usesVirtualAddresses = .random(using: &generator)
+    layout.near = names.indices.filter { _ in .random(using: &generator) }
+    layout.maximumLength = [Int.max, 200, 64].randomElement(using: &generator) ?? 64
+    var length = 0
+    for _ in 0..<Int.random(in: 1...8, using: &generator) {
+      let size = Int.random(in: 1...300, using: &generator)
+      layout.local.append((0x1_0000 + UInt(length), size, nil))
+      length += size
+    }
+    var remoteLength = 0
+    while remoteLength < length {
+      let size = Int.random(in: 1...300, using: &generator)
+      var keys = names.map { _ in UInt64.random(in: 0...3, using: &generator) }
+      keys[Int.random(in: 0..<nics, using: &generator)] = 9
+      layout.remote.append((0x9_0000 + UInt64(remoteLength), UInt64(size), keys))
+      remoteLength += size
+    }
+    layout.remote.shuffle(using: &generator)
+    let requests: [(local: UInt, remote: UInt64, length: Int)] = (0..<20).map { _ in
+      let start = Int.random(in: 0..<length, using: &generator)
+      let far = Int.random(in: 0..<remoteLength, using: &generator)
+      let size = Int.random(in: 0...min(length - start, remoteLength - far), using: &generator)
+      return (0x1_0000 + UInt(start), 0x9_0000 + UInt64(far), size)
+    }
+
+    let plan = try layout.make(requests, turn: seed)
+    #expect(plan.slices.map(\.index) == plan.slices.map(\.index).sorted())
+    for (index, request) in requests.enumerated() {
+      let slices = plan.slices.filter { $0.index == index }.map(\.slice)
+      #expect(plan.parts[index] == slices.count)
+      var (local, remote, left) = (request.local, request.remote, request.length)
+      for slice in slices {
+        let here = layout.local[slice.chunk]
+        let there = try #require(layout.remote.first { $0.start <= remote && remote < $0.start + $0.length })
+        #expect(slice.local == local && local >= here.start)
+        #expect(local + UInt(slice.length) <= here.start + UInt(here.length))
+        #expect(slice.remote == (layout.usesVirtualAddresses ? remote : remote - there.start))
+        #expect(remote + UInt64(slice.length) <= there.start + there.length)
+        #expect(slice.key != 0 && slice.key == there.keys?[slice.nic])
+        #expect(layout.near.isEmpty || layout.near.contains(slice.rail))
+        #expect(slice.length > 0 && slice.length <= layout.maximumLength)
+        #expect(slice.isPart == (slices.count > 1))
+        local += UInt(slice.length)
+        remote += UInt64(slice.length)
+        left -= slice.length
+      }
+      #expect(left == 0)
+    }
+  }
+}
+
+/// SplitMix64.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed &+ 0x9E37_79B9_7F4A_7C15 }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
