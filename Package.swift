@@ -39,7 +39,7 @@ let package = Package(
     .target(name: "Topology", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Wire", swiftSettings: settings),
     .target(name: "Memory", dependencies: ["CLinux"], swiftSettings: settings),
-    .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, logging], swiftSettings: settings),
+    .target(name: "Metadata", dependencies: ["Wire", nio, nioCore, nioHTTP, logging], swiftSettings: settings),
     .target(
       name: "MetadataServer", dependencies: ["Metadata", "Wire", nio, nioCore, nioHTTP, logging],
       swiftSettings: settings),
@@ -85,6 +85,12 @@ let package = Package(
       name: "EngineFaultTests",
       dependencies: [
         "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore, logging,
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "StoreTests",
+      dependencies: [
+        "Metadata", "Wire", "TransferEngine", "Memory", "TestSupport", "TestPeer", nio, nioCore, nioHTTP, logging,
       ],
       swiftSettings: settings),
     .testTarget(

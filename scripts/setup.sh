@@ -7,7 +7,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # gcc, g++: the linker driver, the C and C++ runtime's headers, the fake EFA provider.
 # libfabric-dev: headers for the build and, through libfabric1, the library for the tests. libfabric-bin: fi_info.
 # libibverbs-dev: headers for the fake EFA provider.
-packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev)
+# etcd-server, redis-server: the tests start both, on ports of their own.
+packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev etcd-server redis-server)
 if [ "${1:-}" = bench ]; then packages+=(valgrind); fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then

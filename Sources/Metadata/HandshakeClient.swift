@@ -6,20 +6,26 @@ public import Wire
 /// Asks peers by name, `host:port`: connects NICs, fetches descriptors, delivers notifications, probes.
 ///
 /// Every call has a blocking form, and one that returns a future. Blocking forms must not be called on an event loop;
-/// they throw `onEventLoop` there. Every call ends within the connect timeout and the reply timeout together, with the
-/// result or a `MetadataError`; futures fail with nothing else. A request that was sent is never sent again.
+/// they throw `onEventLoop` there. Every call ends within the connect timeout and the reply timeout together, and what
+/// finding the peer in a store takes, with the result or a `MetadataError`; futures fail with nothing else. A request that was sent is never sent again.
 public final class HandshakeClient: Sendable {
   private let options: HandshakeOptions
   private let group: any EventLoopGroup
   private let logger: Logger
   private let resolver: HandshakeResolver
+  private let locator: (any PeerLocator)?
 
   /// A client whose connections live on the given event loops.
-  public init(options: HandshakeOptions, group: any EventLoopGroup, logger: Logger) {
+  ///
+  /// - Parameter locator: Knows where the peer of a name is; nil where the name says so.
+  public init(
+    options: HandshakeOptions, group: any EventLoopGroup, logger: Logger, locator: (any PeerLocator)? = nil
+  ) {
     self.options = options
     self.group = group
     self.logger = logger
-    resolver = HandshakeResolver(usesIPv6: options.usesIPv6)
+    self.locator = locator
+    resolver = HandshakeResolver(family: options.usesIPv6 ? .ipv6 : .ipv4)
   }
 
   // MARK: Blocking
@@ -112,21 +118,42 @@ public final class HandshakeClient: Sendable {
     _ type: HandshakeMessageType, body: [UInt8], with server: String,
     read: @escaping @Sendable ([UInt8]) throws(MetadataError) -> Reply
   ) -> EventLoopFuture<Reply> {
-    let (location, warning) = HostPort.parse(server)
-    if let warning { logger.warning("\(warning)") }
     let loop = group.next()
-    let deadline = NIODeadline.now() + options.connectTimeout.timeAmount
     let request = HandshakeFrame(type: type, body: body)
-    return resolver.addresses(
-      of: location.host, port: location.port ?? options.defaultPort, on: loop, deadline: deadline
-    ).flatMap { addresses in
-      self.connect(to: addresses[...], server: server, on: loop, deadline: deadline)
-    }.flatMap { channel in
+    return channel(to: server, on: loop).flatMap { channel in
       self.send(request, on: channel, server: server)
     }.flatMapThrowing { reply in
       try read(reply.body)
     }.flatMapErrorThrowing { error in
+      // Whatever it is, it may come from another than the peer, on a port that was the peer's.
+      self.locator?.forget(server)
       throw Self.asMetadataError(error, server: server)
+    }
+  }
+
+  private func channel(to server: String, on loop: any EventLoop) -> EventLoopFuture<any Channel> {
+    guard let locator else {
+      let (location, warning) = HostPort.parse(server)
+      if let warning { logger.warning("\(warning)") }
+      return channel(at: location, server: server, on: loop)
+    }
+    return locator.location(of: server, fresh: false, on: loop).flatMap { known in
+      self.channel(at: known, server: server, on: loop).flatMapError { error in
+        // A peer that was restarted is somewhere else.
+        locator.location(of: server, fresh: true, on: loop).flatMap { current in
+          if current == known { return loop.makeFailedFuture(error) }
+          return self.channel(at: current, server: server, on: loop)
+        }
+      }
+    }
+  }
+
+  private func channel(at location: HostPort, server: String, on loop: any EventLoop) -> EventLoopFuture<any Channel> {
+    let deadline = NIODeadline.now() + options.connectTimeout.timeAmount
+    return resolver.addresses(
+      of: location.host, port: location.port ?? options.defaultPort, on: loop, deadline: deadline
+    ).flatMap { addresses in
+      self.connect(to: addresses[...], server: server, on: loop, deadline: deadline)
     }
   }
 
@@ -184,8 +211,10 @@ public final class HandshakeClient: Sendable {
     _ server: String, _ start: () -> EventLoopFuture<Reply>
   ) throws(MetadataError) -> Reply {
     try checkNotOnEventLoop()
-    // The future has deadlines of its own; this one is for event loops that stopped, and comes later.
-    let limit = options.connectTimeout.timeAmount + options.replyTimeout.timeAmount + .seconds(2)
+    // The future has deadlines of its own; this one is for event loops that stopped, and comes later. Where the peer has
+    // to be found first, that is done and connected to twice at most.
+    let finding = locator.map { $0.timeout * 2 + options.connectTimeout } ?? .zero
+    let limit = (finding + options.connectTimeout + options.replyTimeout).timeAmount + .seconds(2)
     switch try wait(for: start(), atMost: limit) {
     case .success(let reply): return reply
     case .failure(let error): throw Self.asMetadataError(error, server: server)

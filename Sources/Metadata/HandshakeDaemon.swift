@@ -104,6 +104,11 @@ public final class HandshakeDaemon: Sendable {
 
   private static func noPort(_ options: HandshakeOptions, _ lastFailure: String) -> MetadataError {
     let range = options.portRange
+    if range.count == 1 {
+      return MetadataError(
+        .noPort, "port \(range.lowerBound) cannot be listened on (\(lastFailure))",
+        advice: "see who holds it (ss -ltnp), or choose another")
+    }
     return MetadataError(
       .noPort, "no port from \(range.lowerBound) to \(range.upperBound) can be listened on (\(lastFailure))",
       advice: "set MC_MIN_RPC_PORT and MC_MAX_RPC_PORT to a free range, or see who holds the ports: ss -ltnp")

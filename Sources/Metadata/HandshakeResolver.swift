@@ -7,15 +7,21 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// Looks up a peer's addresses, of one family as the options say.
+/// Looks up a peer's addresses, of one family as the options say, or a store's of any.
 final class HandshakeResolver: Sendable {
   /// Lookups that may run or wait at once: more are a sign that the name server hangs.
   static let maximumLookups = 64
 
-  private let usesIPv6: Bool
+  enum Family {
+    case ipv4
+    case ipv6
+    case any
+  }
+
+  private let family: Family
   private let running = Mutex(0)
 
-  init(usesIPv6: Bool) { self.usesIPv6 = usesIPv6 }
+  init(family: Family) { self.family = family }
 
   /// The addresses in the system's order. Fails with `nameNotResolved`, or `timedOut` at the deadline; a lookup that
   /// hangs keeps its thread until the system gives up.
@@ -36,10 +42,10 @@ final class HandshakeResolver: Sendable {
           .timedOut, "the lookup of \(host) took too long",
           advice: "check the name server, use an address, or raise MC_HANDSHAKE_CONNECT_TIMEOUT"))
     }
-    let usesIPv6 = usesIPv6
+    let family = family
     NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
       defer { self.end() }
-      return try Self.lookUp(host, port: port, usesIPv6: usesIPv6)
+      return try Self.lookUp(host, port: port, family: family)
     }.whenComplete { result in
       timer.cancel()
       promise.completeWith(result)
@@ -60,14 +66,20 @@ final class HandshakeResolver: Sendable {
   /// An address in digits of the family in use needs no lookup, and so no thread.
   private func literal(_ host: String, port: UInt16) -> SocketAddress? {
     guard !host.utf8.contains(0), let address = try? SocketAddress(ipAddress: host, port: Int(port)) else { return nil }
-    guard address.protocol == (usesIPv6 ? .inet6 : .inet) else { return nil }
-    return address
+    switch family {
+    case .ipv4: return address.protocol == .inet ? address : nil
+    case .ipv6: return address.protocol == .inet6 ? address : nil
+    case .any: return address
+    }
   }
 
-  private static func lookUp(_ host: String, port: UInt16, usesIPv6: Bool) throws -> [SocketAddress] {
-    let family = usesIPv6 ? "IPv6" : "IPv4"
+  private static func lookUp(_ host: String, port: UInt16, family: Family) throws -> [SocketAddress] {
     var hints = addrinfo()
-    hints.ai_family = usesIPv6 ? AF_INET6 : AF_INET
+    switch family {
+    case .ipv4: hints.ai_family = AF_INET
+    case .ipv6: hints.ai_family = AF_INET6
+    case .any: hints.ai_family = AF_UNSPEC
+    }
     #if canImport(Glibc)
       hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     #else
@@ -91,10 +103,12 @@ final class HandshakeResolver: Sendable {
     }
     guard found.isEmpty else { return found }
     let reason = code == 0 ? "no address" : String(cString: gai_strerror(code))
-    throw MetadataError(
-      .nameNotResolved, "\(host) has no \(family) address: \(reason)",
-      advice: usesIPv6
-        ? "check the name, or unset MC_USE_IPV6 if the peer has only IPv4"
-        : "check the name, or set MC_USE_IPV6=1 if the peer has only IPv6")
+    let (kind, advice) =
+      switch family {
+      case .ipv4: ("IPv4 address", "check the name, or set MC_USE_IPV6=1 if the peer has only IPv6")
+      case .ipv6: ("IPv6 address", "check the name, or unset MC_USE_IPV6 if the peer has only IPv4")
+      case .any: ("address", "check the name, and the name server")
+      }
+    throw MetadataError(.nameNotResolved, "\(host) has no \(kind): \(reason)", advice: advice)
   }
 }

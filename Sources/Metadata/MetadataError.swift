@@ -31,6 +31,16 @@ public struct MetadataError: Error, Hashable, Sendable, CustomStringConvertible 
     public static let notReady = Code(name: "not-ready", number: -200)
     /// The peer's descriptor breaks a rule of the protocol.
     public static let invalidDescriptor = Code(name: "invalid-descriptor", number: -200)
+    /// A metadata store has nothing under the name.
+    public static let notFound = Code(name: "not-found", number: -200)
+    /// A metadata store cannot be reached, or is not ready.
+    public static let storeUnavailable = Code(name: "store-unavailable", number: -200)
+    /// A metadata store refuses what it was asked for.
+    public static let storeRefused = Code(name: "store-refused", number: -200)
+    /// A metadata store holds another value under a key and does not replace it.
+    public static let keyExists = Code(name: "key-exists", number: -200)
+    /// A metadata connection string that names no store.
+    public static let invalidConnectionString = Code(name: "invalid-connection-string", number: -1)
     /// The daemon found no port to listen on.
     public static let noPort = Code(name: "no-port", number: -102)
     /// A blocking call was made on an event loop, which it would have blocked for ever.

@@ -22,13 +22,17 @@ struct ProbeCommand: ParsableCommand {
   @Option(help: "initiator or target.")
   var mode = "initiator"
 
-  @Option(help: "Where segments are found. P2PHANDSHAKE: at their owners.")
+  @Option(
+    help: """
+      Where segments are found: P2PHANDSHAKE (at their owners), http://host:port/path, etcd://host:port[,host:port...] \
+      or redis://host:port.
+      """)
   var metadataServer = "P2PHANDSHAKE"
 
   @Option(help: "The name or address under which peers reach this host.")
   var localServerName = "\(localHostName()):12345"
 
-  @Option(help: "The target, as it printed it: host:port.")
+  @Option(help: "The target, as it printed it: host:port, or its name in the metadata store.")
   var segmentId = ""
 
   @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Connect all NICs before the first transfer.")

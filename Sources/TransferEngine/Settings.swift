@@ -22,6 +22,10 @@ struct Settings: Sendable {
   var provider: String?
   /// The libfabric to load, if one is named (`MOONRAIL_LIBFABRIC`).
   var libfabricPath: String?
+  /// Ask for the descriptor anew whenever it is needed (`MC_DISABLE_METACACHE`).
+  var cachesNoMetadata = false
+  /// Seconds between refreshes of all descriptors; 0: never (`MC_TE_METADATA_REFRESH_INTERVAL_SECONDS`).
+  var refreshInterval = 0
 
   /// What was wrong in the environment.
   private(set) var warnings: [String] = []
@@ -59,6 +63,9 @@ struct Settings: Sendable {
     case "local": nearNICsOnly = true
     case .some(let text): warnings.append("MC_EFA_NIC_SELECTION='\(text)' is neither 'all' nor 'local': using 'all'")
     }
+    cachesNoMetadata = environment["MC_DISABLE_METACACHE"] != nil
+    let interval = integer("MC_TE_METADATA_REFRESH_INTERVAL_SECONDS", 0...86_400, otherwise: "never refreshing")
+    refreshInterval = interval ?? 0
     provider = environment["MOONRAIL_PROVIDER"].flatMap { $0.isEmpty ? nil : $0 }
     libfabricPath = environment["MOONRAIL_LIBFABRIC"].flatMap { $0.isEmpty ? nil : $0 }
   }

@@ -13,7 +13,9 @@ struct Peer {
       var logger = Logger(label: "peer")
       logger.logLevel = .error
       let engine = try TransferEngine(
-        Configuration(localServerName: options.host, transports: [options.transport], provider: options.provider),
+        Configuration(
+          localServerName: options.host, metadataServer: options.metadata, transports: [options.transport],
+          provider: options.provider),
         logger: logger)
       let buffer = try HostBuffer(length: options.bufferLength)
       try engine.register(buffer.baseAddress, length: buffer.length, remoteAccess: options.access)

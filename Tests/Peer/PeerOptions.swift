@@ -1,13 +1,14 @@
 import TransferEngine
 
-/// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, and
-/// `--access none|readOnly|readWrite`, what other engines may do with the buffer.
+/// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, `--metadata
+/// CONNECTION_STRING`, and `--access none|readOnly|readWrite`, what other engines may do with the buffer.
 struct PeerOptions {
   var transport = Configuration.Transport.efa
   var provider: String?
   var access = RemoteAccess.readWrite
   var host = "127.0.0.1"
   var bufferLength = 64 << 20
+  var metadata = "P2PHANDSHAKE"
 
   init(_ arguments: some Sequence<String>) throws {
     var iterator = arguments.makeIterator()
@@ -24,6 +25,7 @@ struct PeerOptions {
         }
         access = named
       case "--host": host = value
+      case "--metadata": metadata = value
       case "--buffer":
         guard let bytes = Int(value) else { throw PeerError("--buffer needs a number") }
         bufferLength = bytes

@@ -29,12 +29,17 @@ public final class PeerProcess: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - provider: libfabric's provider; nil for what the engine takes by itself.
+  ///   - host: The local server name.
+  ///   - metadata: The metadata connection string.
   ///   - environment: Variables on top of this process's; an empty value removes one.
   public convenience init(
-    provider: String?, host: String = "127.0.0.1", bufferLength: Int = 64 << 20, environment: [String: String] = [:]
+    provider: String?, host: String = "127.0.0.1", metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20,
+    environment: [String: String] = [:]
   ) throws {
     try self.init(
-      arguments: (provider.map { ["--provider", $0] } ?? []) + ["--host", host, "--buffer", "\(bufferLength)"],
+      arguments: (provider.map { ["--provider", $0] } ?? []) + [
+        "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)",
+      ],
       environment: environment)
   }
 
@@ -44,10 +49,13 @@ public final class PeerProcess: @unchecked Sendable {
   ///   - access: What others may do with its buffer: `none`, `readOnly` or `readWrite`.
   ///   - environment: Variables on top of this process's; an empty value removes one.
   public convenience init(
-    tcp host: String, bufferLength: Int = 64 << 20, access: String = "readWrite", environment: [String: String] = [:]
+    tcp host: String, metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20, access: String = "readWrite",
+    environment: [String: String] = [:]
   ) throws {
     try self.init(
-      arguments: ["--transport", "tcp", "--host", host, "--buffer", "\(bufferLength)", "--access", access],
+      arguments: [
+        "--transport", "tcp", "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)", "--access", access,
+      ],
       environment: environment)
   }
 

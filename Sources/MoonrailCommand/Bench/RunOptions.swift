@@ -12,13 +12,17 @@ struct RunOptions: ParsableArguments {
   @Option(help: "libfabric's provider: efa, 'tcp;ofi_rxm', shm, sockets. Default: MOONRAIL_PROVIDER, or else efa.")
   var provider: String?
 
-  @Option(help: "Where segments are found. P2PHANDSHAKE: at their owners.")
+  @Option(
+    help: """
+      Where segments are found: P2PHANDSHAKE (at their owners), http://host:port/path, etcd://host:port[,host:port...] \
+      or redis://host:port.
+      """)
   var metadataServer = "P2PHANDSHAKE"
 
   @Option(help: "The name or address under which peers reach this host.")
   var localServerName = localHostName()
 
-  @Option(help: "The target, as it printed it: host:port.")
+  @Option(help: "The target, as it printed it: host:port, or its name in the metadata store.")
   var segmentId = ""
 
   @Option(help: "Use these NICs only, comma separated. Default: all.")

@@ -8,9 +8,11 @@ public struct Configuration: Sendable {
     case tcp
   }
 
-  /// Where segment descriptors are found. `P2PHANDSHAKE`: at their owners.
+  /// Where segment descriptors are found. `P2PHANDSHAKE`: at their owners. `http://host:port/path`,
+  /// `etcd://host:port,host:port`, `redis://host:port`: in that store; without a scheme it is etcd.
   public var metadataServer: String
-  /// The name or address under which peers reach this host; a port in it is ignored in `P2PHANDSHAKE`.
+  /// The name or address under which peers reach this host; a port in it is ignored in `P2PHANDSHAKE`. With a metadata
+  /// store it is the engine's whole name.
   public var localServerName: String
   /// The transports to install; empty: none, and only the control plane runs. One that cannot be installed is an
   /// error, never replaced by another. With both, peers see this engine as `efa`, and it reaches peers of either kind.

@@ -37,6 +37,8 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
     public static let context = Code(rawValue: 202)
     /// Memory could not be had or inspected.
     public static let memory = Code(rawValue: 302)
+    /// The peer is another process than the one whose memory was asked for.
+    public static let peerRestarted = Code(rawValue: 203)
     /// The engine is shut down.
     public static let shutDown = Code(rawValue: 900)
   }

@@ -6,6 +6,7 @@ internal import Wire
 /// Makes this engine's segment descriptor.
 struct DescriptorPublisher: Sendable {
   let name: String
+  let incarnation: String
   /// The host by which peers reach this one, without brackets.
   let host: String
   let fabric: EFATransport?
@@ -16,6 +17,7 @@ struct DescriptorPublisher: Sendable {
   func descriptor() -> SegmentDescriptor {
     var descriptor: SegmentDescriptor
     if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
+    descriptor.incarnation = incarnation
     descriptor.timestamp = Self.timestamp()
     return descriptor
   }

@@ -62,6 +62,8 @@ extension TransferEngine {
     try gate.enter()
     defer { gate.leave() }
     try checkInstalled()
+    // Asking for the descriptor anew is waiting for a peer.
+    guard !cachesNoMetadata else { return false }
     return try requests.withUnsafeBufferPointer { requests throws(TransferError) in
       try batches.with(id) { batch throws(TransferError) in
         try exclusively(batch, id, adding: requests.count) { () throws(TransferError) in
@@ -93,6 +95,7 @@ extension TransferEngine {
     _ requests: UnsafeBufferPointer<TransferRequest>, to batch: BatchPointer
   ) throws(TransferError) {
     var hasRefreshed = false
+    if cachesNoMetadata { try refresh(requests) }
     // A submission looks for links, finds those to one peer missing, makes them and looks again, until there are all; a
     // peer that drops every one of them again ends that.
     var attempts: [ObjectIdentifier: Int] = [:]
@@ -112,6 +115,12 @@ extension TransferEngine {
         return
       case .wouldWait:
         continue
+      case .stale(let segment):
+        attempts[ObjectIdentifier(segment), default: 0] += 1
+        guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
+          throw TransferError(.peerRestarted, "\(segment.name) is restarted again and again. Check the peer's log.")
+        }
+        try segments.refresh(segment)
       case .missing(let segment, let current, let peer, let pair):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
@@ -128,7 +137,9 @@ extension TransferEngine {
         } catch {
           if wasInTrouble { peer.returnTrouble() }
           // Under the same name there may be another process by now, which has other NICs.
-          guard error.code == .handshakeRejected, attempts[ObjectIdentifier(segment)] == 1 else { throw error }
+          guard error.code == .handshakeRejected || error.code == .peerRestarted,
+            attempts[ObjectIdentifier(segment)] == 1
+          else { throw error }
           try segments.refresh(segment)
         }
       }
@@ -140,6 +151,8 @@ extension TransferEngine {
     /// A link has to be made first. The peer is the one that was planned for: by now the segment may have another, with
     /// other NICs.
     case missing(Segment, Segment.Current, Peer, Peer.Pair)
+    /// The peer has been restarted since its descriptor was fetched.
+    case stale(Segment)
     /// A queue has no room, and the caller may not be made to wait for it.
     case wouldWait
   }
@@ -195,6 +208,10 @@ extension TransferEngine {
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
         switch current.route {
         case .fabric(let peer):
+          if peer.life.isStale {
+            submission.undo()
+            return .stale(segment)
+          }
           peer.beginPlanning()
           if firstPeer == nil { firstPeer = peer } else { otherPeers.append(peer) }
           guard !peer.isInTrouble else {

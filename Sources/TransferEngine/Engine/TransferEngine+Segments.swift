@@ -28,7 +28,28 @@ extension TransferEngine {
       try checkInstalled()
       return SegmentDescription(publisher.descriptor())
     }
-    return SegmentDescription(try segments.segment(segment).current.snapshot.descriptor)
+    let found = try segments.segment(segment)
+    if cachesNoMetadata { try segments.refresh(found) }
+    return SegmentDescription(found.current.snapshot.descriptor)
+  }
+
+  /// Looks again at what the owner of the segment that is open under `name` publishes; without a name, of every open
+  /// segment, one after the other.
+  ///
+  /// Where the owner or its store cannot be asked, what is known stays.
+  ///
+  /// - Throws: ``TransferError``: `invalidArgument` for a segment that is not open, or why it could not be asked for.
+  ///   Without a name, failures are logged.
+  public func syncSegmentCache(_ name: String = "") throws(TransferError) {
+    try gate.enter()
+    defer { gate.leave() }
+    guard !name.isEmpty else { return segments.refreshAll(logger) }
+    let name = try Self.segmentName(name)
+    if name == self.name { return }
+    guard let segment = segments.find(name) else {
+      throw TransferError(.invalidArgument, "The segment '\(name)' is not open.")
+    }
+    try segments.refresh(segment)
   }
 
   /// Connects every local NIC to the segment's NICs that it would use, so that the first transfer does not have to.
@@ -50,34 +71,48 @@ extension TransferEngine {
         microseconds: 0)
     }
     let name = try Self.segmentName(name)
-    var current: Segment.Current
-    if let known = segments.find(name) { current = known } else { current = try segments.fetch(name) }
-    if case .fabric(let peer) = current.route, peer.takeTrouble() {
-      // It may be another process by now, with other NICs.
-      if let id = segments.id(of: name) { try segments.refresh(try segments.segment(id)) }
-      current = segments.find(name) ?? current
+    let counts: (connected: Int, pairs: Int, nics: Int)
+    do throws(TransferError) {
+      counts = try connect(name, isRestarted: false)
+    } catch {
+      guard error.code == .peerRestarted else { throw error }
+      counts = try connect(name, isRestarted: true)
     }
-    let peer: Peer
-    switch current.route {
-    case .fabric(let fabricPeer): peer = fabricPeer
-    case .stream:
-      // Connections are made when there is something to send; nothing has to be agreed on before.
-      return WarmupReport(
-        segment: name, connected: 0, pairs: 0, localNICs: rails.count, peerNICs: 0,
-        microseconds: Int((Clock.now - start) / 1000))
-    case .none: throw unreachable(name, current.snapshot)
-    }
-    let pairs = pairs(to: current)
-    try peer.connect(pairs, from: identity, by: client)
     let report = WarmupReport(
-      segment: name, connected: peer.connected(pairs), pairs: pairs.count, localNICs: rails.count,
-      peerNICs: current.snapshot.nicCount, microseconds: Int((Clock.now - start) / 1000))
+      segment: name, connected: counts.connected, pairs: counts.pairs, localNICs: rails.count, peerNICs: counts.nics,
+      microseconds: Int((Clock.now - start) / 1000))
     logger.info(
       """
       warm-up of \(name): \(report.connected)/\(report.pairs) NIC pairs connected in \(report.microseconds) us \
       (\(report.localNICs) local NICs, \(report.peerNICs) peer NICs)
       """)
     return report
+  }
+
+  /// Makes all links to the segment. `isRestarted`: what is known of it does not hold any more.
+  private func connect(
+    _ name: String, isRestarted: Bool
+  ) throws(TransferError) -> (connected: Int, pairs: Int, nics: Int) {
+    let current: Segment.Current
+    if let open = segments.find(name) {
+      var isInDoubt = isRestarted || open.current.isStale
+      // Where a link broke there may be another process by now, with other NICs.
+      if case .fabric(let peer) = open.current.route, peer.takeTrouble() { isInDoubt = true }
+      if isInDoubt { try segments.refresh(open) }
+      current = open.current
+    } else {
+      current = try segments.fetch(name)
+    }
+    switch current.route {
+    case .fabric(let peer):
+      let pairs = pairs(to: current)
+      try peer.connect(pairs, from: identity, by: client)
+      return (peer.connected(pairs), pairs.count, current.snapshot.nicCount)
+    case .stream:
+      // Connections are made when there is something to send; nothing has to be agreed on before.
+      return (0, 0, 0)
+    case .none: throw unreachable(name, current.snapshot)
+    }
   }
 
   /// Says that no transport of this engine reaches a segment.

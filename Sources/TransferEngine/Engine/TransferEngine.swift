@@ -15,7 +15,7 @@ internal import Wire
 /// a peer or register memory block, each with a deadline; none may be called on a Swift concurrency executor (the
 /// module `Moonrail` has `async` forms).
 public final class TransferEngine: Sendable {
-  /// The name under which peers open this engine's segment, `host:port`.
+  /// The name under which peers open this engine's segment: `host:port`, or with a metadata store the local server name.
   public let name: String
   /// The port of the handshake daemon.
   public let rpcPort: UInt16
@@ -42,8 +42,13 @@ public final class TransferEngine: Sendable {
   let transferTimeout: UInt64
   /// Where the next submission starts to deal its requests over the rails.
   let turn = Atomic<UInt64>(0)
+  /// Whether descriptors are asked for anew whenever they are needed.
+  let cachesNoMetadata: Bool
+  /// What the metadata store is told; nil where peers ask us.
+  let publication: Publication?
   let logger: Logger
 
+  private let refresher: MetadataRefresher?
   private let inbox: Inbox
   private let responder: HandshakeResponder
   private let daemon: HandshakeDaemon
@@ -62,21 +67,22 @@ public final class TransferEngine: Sendable {
   public init(
     _ configuration: Configuration, library: FabricLibrary?, logger: Logger = Logger(label: "moonrail")
   ) throws(TransferError) {
-    guard configuration.metadataServer == "P2PHANDSHAKE" else {
-      throw TransferError(
-        .invalidArgument,
-        "The metadata server '\(configuration.metadataServer)' is not one of this version's: use P2PHANDSHAKE.")
+    let source: MetadataSource
+    do {
+      source = try MetadataSource(configuration.metadataServer)
+    } catch {
+      throw TransferError(.invalidArgument, error.description)
     }
-    let host = HostPort.parse(configuration.localServerName)
-    guard !host.value.host.isEmpty else {
-      throw TransferError(.invalidArgument, "The local server name is empty: give the address that peers reach.")
-    }
-    if let warning = host.warning { logger.warning("\(warning)") }
     let settings = Settings(configuration.environment)
-    let options = HandshakeOptions.fromEnvironment(configuration.environment)
-    for warning in settings.warnings + options.warnings { logger.warning("\(warning)") }
+    let (options, warnings) = HandshakeOptions.fromEnvironment(configuration.environment)
+    let storeOptions = MetadataStoreOptions.fromEnvironment(configuration.environment)
+    for warning in settings.warnings + warnings { logger.warning("\(warning)") }
+    if source != .peers { for warning in storeOptions.warnings { logger.warning("\(warning)") } }
+    var daemonOptions = options
+    let address = try EngineAddress(
+      configuration, usesStore: source != .peers, options: &daemonOptions, logger: logger)
 
-    let tcpOptions = Self.tcpOptions(configuration, options.options, logger: logger)
+    let tcpOptions = Self.tcpOptions(configuration, options, logger: logger)
     let transports = Self.transports(configuration, logger: logger)
 
     let fabric: EFATransport? =
@@ -95,8 +101,8 @@ public final class TransferEngine: Sendable {
       let server =
         fabric == nil
         ? try TCPServer(
-          registry: registry, options: tcpOptions, ports: options.options.portRange,
-          backlog: options.options.listenBacklog, logger: logger) : nil
+          registry: registry, options: tcpOptions, ports: options.portRange,
+          backlog: options.listenBacklog, logger: logger) : nil
       tcp = TCPTransport(tcpOptions, server: server, logger: logger)
     }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -104,14 +110,15 @@ public final class TransferEngine: Sendable {
     let responder = HandshakeResponder(inbox: inbox)
     let daemon: HandshakeDaemon
     do {
-      daemon = try HandshakeDaemon(options: options.options, service: responder, group: group, logger: logger)
+      daemon = try HandshakeDaemon(options: daemonOptions, service: responder, group: group, logger: logger)
     } catch {
       tcp?.close()
       group.shutdownGracefully { _ in }
       throw TransferError(error)
     }
-    let name = HostPort(host: host.value.host, port: daemon.port).description
-    let client = HandshakeClient(options: options.options, group: group, logger: logger)
+    let name = address.name(port: daemon.port)
+    let directory = SegmentDirectory(source, options: storeOptions.options, group: group, logger: logger)
+    let client = HandshakeClient(options: options, group: group, logger: logger, locator: directory)
     let rails = fabric?.rails ?? []
 
     self.name = name
@@ -126,18 +133,43 @@ public final class TransferEngine: Sendable {
     self.daemon = daemon
     self.client = client
     self.logger = logger
-    identity = LocalIdentity(name: name, devices: rails.map(\.device), addresses: rails.map(\.address))
-    segments = SegmentTable(client: client, rails: rails, tcp: tcp)
+    let identity = LocalIdentity(
+      name: name, devices: rails.map(\.device), addresses: rails.map(\.address),
+      incarnation: PeerLife.newIncarnation())
+    self.identity = identity
+    let segments = SegmentTable(
+      source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp)
+    self.segments = segments
+    cachesNoMetadata = settings.cachesNoMetadata
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
     let publisher = DescriptorPublisher(
-      name: name, host: host.value.host, fabric: fabric, tcp: tcp, registry: registry)
+      name: name, incarnation: identity.incarnation, host: address.host, fabric: fabric, tcp: tcp, registry: registry)
     self.publisher = publisher
-    if fabric != nil || tcp != nil {
-      responder.publish(identity, descriptor: { publisher.encoded() }, contact: { progress.wake() })
+    let hasTransport = fabric != nil || tcp != nil
+    publication = directory.map { directory in
+      Publication(
+        directory, name: name, location: PeerLocation(host: address.host, port: daemon.port),
+        publisher: hasTransport ? publisher : nil, logger: logger)
+    }
+    refresher = settings.refreshInterval > 0 ? MetadataRefresher() : nil
+    try refresher?.start(segments, seconds: settings.refreshInterval, logger: logger)
+    if hasTransport {
+      responder.publish(identity, descriptor: { publisher.encoded() }) { request in
+        progress.wake()
+        if let incarnation = request.incarnation, let path = NICPath(request.localNICPath) {
+          segments.meet(path.server, incarnation: incarnation)
+        }
+      }
       try progress.start(threads: settings.progressThreads)
     }
-    logger.info("Transfer Engine RPC using P2P handshake, listening on \(name)")
+    if let directory {
+      try publication?.start(HandshakeClient(options: options, group: group, logger: logger))
+      logger.info(
+        "Transfer Engine RPC using \(directory.address), listening on \(address.host):\(daemon.port) as \(name)")
+    } else {
+      logger.info("Transfer Engine RPC using P2P handshake, listening on \(name)")
+    }
   }
 
   deinit { shutdown() }
@@ -147,6 +179,9 @@ public final class TransferEngine: Sendable {
   public func shutdown() {
     guard gate.close() else { return }
     notifications.flush(nanoseconds: 5_000_000_000)
+    refresher?.stop()
+    // First of all, so that nobody new comes.
+    publication?.withdraw()
     responder.withdraw()
     daemon.close()
     progress.stop()

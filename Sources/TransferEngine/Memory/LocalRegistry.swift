@@ -17,7 +17,8 @@ final class LocalRegistry: Sendable {
     var snapshot: LocalSnapshot?
     /// Earlier ones that somebody may still be planning with.
     var outdated: [Outdated] = []
-    var nextKey: UInt64 = 1
+    /// Not from 1 on: where the provider takes our keys, those of an earlier process under the same name would fit.
+    var nextKey = UInt64.random(in: 1...1 << 30)
 
     /// The regions have changed.
     mutating func invalidate() {

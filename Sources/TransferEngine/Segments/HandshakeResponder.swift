@@ -9,7 +9,7 @@ final class HandshakeResponder: HandshakeService {
   private struct State {
     var identity: LocalIdentity?
     var descriptor: (@Sendable () -> [UInt8])?
-    var contact: (@Sendable () -> Void)?
+    var contact: (@Sendable (ConnectionMessage) -> Void)?
   }
 
   private let state = Mutex(State())
@@ -21,9 +21,10 @@ final class HandshakeResponder: HandshakeService {
   ///
   /// - Parameters:
   ///   - descriptor: The segment descriptor at the moment of the call, as JSON.
-  ///   - contact: Called when a peer has connected.
+  ///   - contact: Called with its request when a peer has connected. Must not block.
   func publish(
-    _ identity: LocalIdentity, descriptor: @escaping @Sendable () -> [UInt8], contact: @escaping @Sendable () -> Void
+    _ identity: LocalIdentity, descriptor: @escaping @Sendable () -> [UInt8],
+    contact: @escaping @Sendable (ConnectionMessage) -> Void
   ) {
     state.withLock { $0 = State(identity: identity, descriptor: descriptor, contact: contact) }
   }
@@ -51,7 +52,9 @@ final class HandshakeResponder: HandshakeService {
     reply.localNICPath = path.description
     reply.peerNICPath = request.localNICPath
     if request.nicAddresses != nil { reply.nicAddresses = identity.allAddresses }
-    current.contact?()
+    // Peers that do not know the key ignore it.
+    reply.incarnation = identity.incarnation
+    current.contact?(request)
     return reply
   }
 

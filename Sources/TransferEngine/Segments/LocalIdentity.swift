@@ -8,6 +8,8 @@ struct LocalIdentity: Sendable {
   let devices: [String]
   /// Their endpoints' addresses.
   let addresses: [[UInt8]]
+  /// Tells this run of the engine from others under the same name.
+  let incarnation: String
 
   /// All addresses by device, as one handshake carries them.
   var allAddresses: [String: [UInt8]] {
@@ -21,6 +23,7 @@ struct LocalIdentity: Sendable {
     message.localNICPath = NICPath(server: name, device: devices[rail]).description
     message.peerNICPath = path.description
     message.nicAddresses = allAddresses
+    message.incarnation = incarnation
     return message
   }
 }

@@ -36,6 +36,8 @@ final class Peer: @unchecked Sendable {
   }
 
   let links: Links
+  /// The run of the peer's process that this is about.
+  let life: PeerLife
   private let rails: [Rail]
   /// Threads that plan with ``links`` right now: what they may have seen is not taken away under them.
   private let planners = Atomic<Int>(0)
@@ -66,7 +68,8 @@ final class Peer: @unchecked Sendable {
   func returnTrouble() { trouble.isNew.store(true, ordering: .relaxed) }
   private let trouble = PeerTrouble()
 
-  init(name: String, nics: [String], rails: [Rail]) {
+  init(name: String, nics: [String], rails: [Rail], life: PeerLife) {
+    self.life = life
     self.name = name
     self.nics = nics
     self.rails = rails
@@ -127,6 +130,7 @@ final class Peer: @unchecked Sendable {
     } catch {
       throw TransferError(error)
     }
+    try check(reply)
     if let all = reply.nicAddresses {
       for pair in missing {
         guard let address = all[nics[pair.nic]] else {
@@ -150,12 +154,23 @@ final class Peer: @unchecked Sendable {
         } catch {
           throw TransferError(metadata: error, peer: name)
         }
+        try check(reply)
         try insert(reply.efaAddress, for: pair)
       } catch {
         failure = failure ?? error
       }
     }
     if let failure { throw failure }
+  }
+
+  /// A link to another run would reach memory that the snapshot says nothing about, under keys that may fit by chance.
+  private func check(_ reply: ConnectionMessage) throws(TransferError) {
+    guard reply.incarnation != life.incarnation else { return }
+    life.markStale()
+    throw TransferError(
+      .peerRestarted,
+      "\(name) was restarted: what it had published before does not hold any more. Try again when it has registered its"
+        + " memory.")
   }
 
   private func path(_ nic: Int) -> NICPath { NICPath(server: name, device: nics[nic]) }

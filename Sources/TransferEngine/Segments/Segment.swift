@@ -15,6 +15,11 @@ final class Segment: Sendable {
   struct Current: Sendable {
     let route: Route
     let snapshot: PeerSnapshot
+
+    /// Whether the peer has been restarted since, as far as we have heard.
+    var isStale: Bool {
+      if case .fabric(let peer) = route { peer.life.isStale } else { false }
+    }
   }
 
   /// The name that it was opened under.

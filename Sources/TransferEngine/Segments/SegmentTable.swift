@@ -1,5 +1,5 @@
 internal import Fabric
-internal import Metadata
+internal import Logging
 internal import Synchronization
 internal import Wire
 
@@ -14,6 +14,8 @@ final class SegmentTable: Sendable {
   }
   private struct WeakPeer {
     weak var peer: Peer?
+    /// Held by itself, so that looking at it can never be what ends the peer.
+    let life: PeerLife
   }
   private struct State {
     var next: UInt64 = 1
@@ -23,12 +25,12 @@ final class SegmentTable: Sendable {
   }
 
   private let state = Mutex(State())
-  private let client: HandshakeClient
+  private let source: DescriptorSource
   private let rails: [Rail]
   private let tcp: TCPTransport?
 
-  init(client: HandshakeClient, rails: [Rail], tcp: TCPTransport?) {
-    self.client = client
+  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?) {
+    self.source = source
     self.rails = rails
     self.tcp = tcp
   }
@@ -85,29 +87,45 @@ final class SegmentTable: Sendable {
     return segment
   }
 
-  /// What is known of the segment under `name`, if it is open.
-  func find(_ name: String) -> Segment.Current? {
-    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment.current } }
+  /// The segment that is open under `name`.
+  func find(_ name: String) -> Segment? {
+    state.withLock { state in state.names[name].flatMap { state.entries[$0]?.segment } }
   }
 
-  /// The number of the segment under `name`, if it is open.
-  func id(of name: String) -> SegmentID? {
-    state.withLock { $0.names[name].map { SegmentID(rawValue: $0) } }
-  }
-
-  /// Looks again at what the owner of `segment` publishes.
+  /// Looks again at what the owner of `segment` publishes. What was known stays where it cannot be had, or is the same.
   func refresh(_ segment: Segment) throws(TransferError) {
-    segment.update(try fetch(segment.name))
+    let descriptor = try source.descriptor(of: segment.name)
+    let known = segment.current
+    if !known.isStale, known.snapshot.descriptor.isEquivalent(to: descriptor) { return }
+    segment.update(try current(descriptor))
+  }
+
+  /// The same for all open segments, one after the other; failures are logged.
+  func refreshAll(_ logger: Logger) {
+    let segments = state.withLock { state in state.entries.values.map(\.segment) }
+    for segment in segments {
+      do {
+        try refresh(segment)
+      } catch {
+        logger.warning("the descriptor of \(segment.name) could not be refreshed, the one known stays: \(error)")
+      }
+    }
+  }
+
+  /// A peer has told which run of it this is. Never blocks.
+  func meet(_ server: String, incarnation: String) {
+    state.withLock { state in
+      guard let life = state.peers[server]?.life, let known = life.incarnation, known != incarnation else { return }
+      life.markStale()
+    }
   }
 
   /// What the engine named `name` publishes, without opening it.
   func fetch(_ name: String) throws(TransferError) -> Segment.Current {
-    let descriptor: SegmentDescriptor
-    do {
-      descriptor = try client.segmentDescriptor(of: name)
-    } catch {
-      throw TransferError(error)
-    }
+    try current(try source.descriptor(of: name))
+  }
+
+  private func current(_ descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Current {
     let route = try route(to: descriptor)
     return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
   }
@@ -126,12 +144,17 @@ final class SegmentTable: Sendable {
     let server = descriptor.nicPathServerName
     let nics = descriptor.devices.map(\.name)
     return state.withLock { state -> Peer in
-      if let known = state.peers[server]?.peer, known.nics == nics { return known }
-      let peer = Peer(name: server, nics: nics, rails: rails)
+      // Links belong to one run of the peer's process.
+      if let known = state.peers[server]?.peer, known.nics == nics, !known.life.isStale,
+        known.life.incarnation == descriptor.incarnation
+      {
+        return known
+      }
+      let peer = Peer(name: server, nics: nics, rails: rails, life: PeerLife(incarnation: descriptor.incarnation))
       if state.peers.count > 2 * (state.entries.count + 64) {
         state.peers = state.peers.filter { $0.value.peer != nil }
       }
-      state.peers[server] = WeakPeer(peer: peer)
+      state.peers[server] = WeakPeer(peer: peer, life: peer.life)
       return peer
     }
   }

@@ -1,0 +1,29 @@
+internal import Metadata
+internal import Wire
+
+/// Where the descriptors of segments come from: their owners, or a store.
+struct DescriptorSource: Sendable {
+  let client: HandshakeClient
+  let directory: SegmentDirectory?
+
+  /// What the engine named `name` publishes.
+  func descriptor(of name: String) throws(TransferError) -> SegmentDescriptor {
+    do {
+      if let directory { return try directory.segmentDescriptor(of: name) }
+      return try client.segmentDescriptor(of: name)
+    } catch {
+      throw TransferError(error)
+    }
+  }
+}
+
+extension SegmentDescriptor {
+  /// Whether the two say the same to a peer: when they were written does not matter, and neither does the version of
+  /// the TCP framing, which both sides find out by themselves.
+  func isEquivalent(to other: SegmentDescriptor) -> Bool {
+    var (left, right) = (self, other)
+    (left.timestamp, right.timestamp) = (nil, nil)
+    (left.tcpProtocolVersion, right.tcpProtocolVersion) = (0, 0)
+    return left == right
+  }
+}
