@@ -69,6 +69,9 @@ let package = Package(
       dependencies: ["TransferEngine", "Moonrail", "Memory", "SimulatedFabric", "TestSupport", "TestPeer"],
       swiftSettings: settings),
     .testTarget(
+      name: "TCPTests",
+      dependencies: ["TransferEngine", "Memory", "Wire", "TestSupport", "TestPeer", logging], swiftSettings: settings),
+    .testTarget(
       name: "CommandTests",
       dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
       swiftSettings: settings),

@@ -1,7 +1,6 @@
 // The other process of the engine's tests: an engine with one buffer, told what to do line by line on standard input.
 
 import Glibc
-import Memory
 import TransferEngine
 
 @main
@@ -11,7 +10,7 @@ struct Peer {
       let options = try PeerOptions(CommandLine.arguments.dropFirst())
       let engine = try TransferEngine(
         Configuration(localServerName: options.host, transports: [options.transport], provider: options.provider))
-      let buffer = try HostBuffer(length: options.bufferLength)
+      let buffer = try GuardedBuffer(length: options.bufferLength)
       try engine.register(buffer.baseAddress, length: buffer.length, remoteAccess: options.access)
       say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
       let commands = PeerCommands(

@@ -7,6 +7,8 @@ public final class PeerProcess {
   public struct Failure: Error, CustomStringConvertible {
     /// What and why.
     public let description: String
+    /// A failure that reads `description`.
+    public init(_ description: String) { self.description = description }
   }
 
   /// The engine's name.
@@ -56,7 +58,7 @@ public final class PeerProcess {
     let words = try readLine(within: 30).split(separator: " ")
     guard words.count == 5, words[0] == "ready", let address = UInt64(words[2]), let length = Int(words[3]),
       let count = Int(words[4])
-    else { throw Failure(description: "the peer said: \(words.joined(separator: " "))") }
+    else { throw Failure("the peer said: \(words.joined(separator: " "))") }
     name = String(words[1])
     self.address = address
     self.length = length
@@ -102,12 +104,12 @@ public final class PeerProcess {
         return line
       }
       let left = deadline.timeIntervalSinceNow
-      guard left > 0 else { throw Failure(description: "the peer said nothing for \(seconds) s") }
+      guard left > 0 else { throw Failure("the peer said nothing for \(seconds) s") }
       var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       guard poll(&poller, 1, Int32(min(left * 1000, 1000)) + 1) > 0 else { continue }
       var chunk = [UInt8](repeating: 0, count: 4096)
       let count = read(descriptor, &chunk, chunk.count)
-      guard count > 0 else { throw Failure(description: "the peer has ended") }
+      guard count > 0 else { throw Failure("the peer has ended") }
       pending.append(contentsOf: chunk[0..<count])
     }
   }

@@ -250,6 +250,13 @@ final class TCPPeer: @unchecked Sendable {
   /// Something that the user should know.
   func report(_ text: String) { log.warning("TCP peer \(host) port \(port): \(text)") }
 
+  /// Breaks the connections as a network would, for tests.
+  func breakConnections() {
+    monitor.lock()
+    for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+    monitor.unlock()
+  }
+
   // MARK: The end
 
   /// Fails what waits and breaks what is under way. Nothing is taken any more.
