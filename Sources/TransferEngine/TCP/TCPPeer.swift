@@ -63,13 +63,6 @@ final class TCPPeer: @unchecked Sendable {
     sockets = Array(repeating: -1, count: options.lanes)
   }
 
-  /// Whether nothing waits and no lane runs.
-  var isAtRest: Bool {
-    monitor.lock()
-    defer { monitor.unlock() }
-    return running == 0 && count == 0
-  }
-
   // MARK: Callers
 
   /// Whether `count` requests would be taken at once.
