@@ -89,7 +89,20 @@ public final class PeerProcess {
   }
 
   /// Stops it where it is, so that it answers nothing and its sockets stay open.
-  public func suspend() { Glibc.kill(process.processIdentifier, SIGSTOP) }
+  /// Returns when all of its threads stand, which takes the kernel a moment.
+  public func suspend() {
+    Glibc.kill(process.processIdentifier, SIGSTOP)
+    let tasks = "/proc/\(process.processIdentifier)/task"
+    for _ in 0..<1000 {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+      let isStopped = names.allSatisfy { name in
+        let status = try? String(contentsOfFile: "\(tasks)/\(name)/status", encoding: .utf8)
+        return status?.contains("State:\tT") ?? true
+      }
+      if isStopped { return }
+      usleep(1000)
+    }
+  }
 
   /// Lets it go on.
   public func resume() { Glibc.kill(process.processIdentifier, SIGCONT) }
