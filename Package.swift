@@ -94,6 +94,9 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
+      name: "TCPTests",
+      dependencies: ["TransferEngine", "Memory", "Wire", "TestSupport", "TestPeer", logging], swiftSettings: settings),
+    .testTarget(
       name: "CommandTests",
       dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
       swiftSettings: settings),

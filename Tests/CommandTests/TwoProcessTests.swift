@@ -130,9 +130,9 @@ struct TwoProcessTests {
     for index in 0..<3 { #expect(lines.contains { $0.hasPrefix("submit #\(index): ") && $0.hasSuffix(" ms") }) }
   }
 
-  @Test("demo ends with every byte verified")
-  func demo() {
-    let outcome = Tool.run(["demo", "--gigabytes=0.3"], seconds: 120)
+  @Test("demo ends with every byte verified, over libfabric and over TCP", arguments: [[], ["--protocol=tcp"]])
+  func demo(choice: [String]) {
+    let outcome = Tool.run(["demo", "--gigabytes=0.3"] + choice, seconds: 120)
     #expect(outcome.status == 0, "\(outcome.error)")
     #expect(outcome.output.split(separator: "\n").count { $0.hasSuffix("yes") } == 2, "\(outcome.output)")
   }

@@ -9,6 +9,8 @@ public final class PeerProcess: @unchecked Sendable {
   public struct Failure: Error, CustomStringConvertible {
     /// What and why.
     public let description: String
+    /// A failure that reads `description`.
+    public init(_ description: String) { self.description = description }
   }
 
   /// The engine's name.
@@ -71,7 +73,7 @@ public final class PeerProcess: @unchecked Sendable {
     let words = try readLine(within: 60).split(separator: " ")
     guard words.count == 5, words[0] == "ready", let address = UInt64(words[2]), let length = Int(words[3]),
       let count = Int(words[4])
-    else { throw Failure(description: "the peer said: \(words.joined(separator: " "))") }
+    else { throw Failure("the peer said: \(words.joined(separator: " "))") }
     name = String(words[1])
     self.address = address
     self.length = length
@@ -125,11 +127,20 @@ public final class PeerProcess: @unchecked Sendable {
     process.waitUntilExit()
   }
 
-  /// Stops it where it is, so that it answers nothing and its sockets stay open. It has stopped when this returns.
+  /// Stops it where it is, so that it answers nothing and its sockets stay open.
+  /// Returns when all of its threads stand, which takes the kernel a moment.
   public func suspend() {
     Glibc.kill(process.processIdentifier, SIGSTOP)
-    var status = siginfo_t()
-    waitid(P_PID, id_t(process.processIdentifier), &status, WSTOPPED | WNOWAIT)
+    let tasks = "/proc/\(process.processIdentifier)/task"
+    for _ in 0..<1000 {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+      let isStopped = names.allSatisfy { name in
+        let status = try? String(contentsOfFile: "\(tasks)/\(name)/status", encoding: .utf8)
+        return status?.contains("State:\tT") ?? true
+      }
+      if isStopped { return }
+      usleep(1000)
+    }
   }
 
   /// Lets it go on.
@@ -145,12 +156,12 @@ public final class PeerProcess: @unchecked Sendable {
         return line
       }
       let left = deadline.timeIntervalSinceNow
-      guard left > 0 else { throw Failure(description: "the peer said nothing for \(seconds) s") }
+      guard left > 0 else { throw Failure("the peer said nothing for \(seconds) s") }
       var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       guard poll(&poller, 1, Int32(min(left * 1000, 1000)) + 1) > 0 else { continue }
       var chunk = [UInt8](repeating: 0, count: 4096)
       let count = read(descriptor, &chunk, chunk.count)
-      guard count > 0 else { throw Failure(description: "the peer has ended") }
+      guard count > 0 else { throw Failure("the peer has ended") }
       pending.append(contentsOf: chunk[0..<count])
     }
   }

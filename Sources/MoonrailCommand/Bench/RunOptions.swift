@@ -6,7 +6,9 @@ struct RunOptions: ParsableArguments {
   @Option(help: "initiator, or target: registers memory, prints 'listening on' and stays.")
   var mode = "initiator"
 
-  @Option(name: .customLong("protocol"), help: "efa: AWS EFA, or the libfabric provider that --provider names. tcp: plain TCP.")
+  @Option(
+    name: .customLong("protocol"),
+    help: "efa: AWS EFA, or the libfabric provider that --provider names. tcp: plain TCP.")
   var transport = "efa"
 
   @Option(help: "libfabric's provider: efa, 'tcp;ofi_rxm', shm, sockets. Default: MOONRAIL_PROVIDER, or else efa.")

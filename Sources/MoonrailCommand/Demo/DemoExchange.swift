@@ -38,7 +38,8 @@ final class DemoExchange {
     self.choice = choice
     self.timeout = timeout
     let session = try EngineSession(
-      Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider), nodes: [0], bufferSize: plan.bufferSize,
+      Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider),
+      nodes: [0], bufferSize: plan.bufferSize,
       logger: CommandLog.quietLogger("moonrail"))
     self.session = session
     source = session.buffers[0]

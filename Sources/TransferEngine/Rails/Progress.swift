@@ -20,6 +20,7 @@ final class Progress: @unchecked Sendable {
   private static let passesBeforeSleep = 32
   /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds.
   private static let longestSleep: UInt64 = 2_000_000
+  private static let longestSleepWithoutRails: UInt64 = 100_000_000
   /// Between the passes of a thread that has nothing to do, in nanoseconds: at first, at most while the last sign of
   /// life is less than ``drowsiness`` ago, and at most after that.
   private static let shortestNap: UInt64 = 50_000
@@ -85,7 +86,8 @@ final class Progress: @unchecked Sendable {
     guard batch.pointee.outstanding.load(ordering: .sequentiallyConsistent) != 0, !drive(now: now).hadBaton else {
       return
     }
-    batch.sleep(nanoseconds: min(Self.longestSleep, deadline &- now))
+    // Over TCP alone there is nothing to take over from anybody: only the batch's own end is waited for.
+    batch.sleep(nanoseconds: min(rails.isEmpty ? Self.longestSleepWithoutRails : Self.longestSleep, deadline &- now))
   }
 
   /// A caller stops driving: somebody who sleeps takes over.

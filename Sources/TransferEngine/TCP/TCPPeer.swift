@@ -63,13 +63,6 @@ final class TCPPeer: @unchecked Sendable {
     sockets = Array(repeating: -1, count: options.lanes)
   }
 
-  /// Whether nothing waits and no lane runs.
-  var isAtRest: Bool {
-    monitor.lock()
-    defer { monitor.unlock() }
-    return running == 0 && count == 0
-  }
-
   // MARK: Callers
 
   /// Whether `count` requests would be taken at once.
@@ -249,6 +242,13 @@ final class TCPPeer: @unchecked Sendable {
 
   /// Something that the user should know.
   func report(_ text: String) { log.warning("TCP peer \(host) port \(port): \(text)") }
+
+  /// Breaks the connections as a network would, for tests.
+  func breakConnections() {
+    monitor.lock()
+    for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+    monitor.unlock()
+  }
 
   // MARK: The end
 

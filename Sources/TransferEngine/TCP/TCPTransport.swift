@@ -46,8 +46,10 @@ final class TCPTransport: Sendable {
       guard !state.isClosed else { throw TransferError(.shutDown, "The engine is shut down. Create a new one.") }
       if let known = state.peers[key] { return known }
       if state.peers.count >= Self.peerLimit {
-        // A lane that ends and one that is made for the same peer do not mind each other.
-        state.peers = state.peers.filter { !$0.value.isAtRest }
+        // Only what no segment, no caller and no lane holds: whatever works has to be found when the engine ends.
+        for key in Array(state.peers.keys) where isKnownUniquelyReferenced(&state.peers[key]) {
+          state.peers[key] = nil
+        }
       }
       let peer = TCPPeer(host: host, port: port, version: version, options: options, logger: logger)
       state.peers[key] = peer
