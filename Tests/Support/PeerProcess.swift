@@ -106,7 +106,7 @@ public final class PeerProcess: @unchecked Sendable {
   /// Fills `length` bytes at `offset` of its buffer with the pattern `seed`.
   public func fill(seed: UInt64, offset: Int = 0, length: Int, patternOffset: Int = 0) throws {
     let answer = try ask("fill \(seed) \(offset) \(length) \(patternOffset)")
-    guard answer == "ok" else { throw Failure(description: "fill: \(answer)") }
+    guard answer == "ok" else { throw Failure("fill: \(answer)") }
   }
 
   /// Where `length` bytes at `offset` of its buffer differ from the pattern `seed`, counted from `offset`; nil if
@@ -115,7 +115,7 @@ public final class PeerProcess: @unchecked Sendable {
     let answer = try ask("check \(seed) \(offset) \(length) \(patternOffset)")
     if answer == "ok" { return nil }
     guard answer.hasPrefix("mismatch "), let place = Int(answer.dropFirst(9)) else {
-      throw Failure(description: "check: \(answer)")
+      throw Failure("check: \(answer)")
     }
     return place
   }
