@@ -102,7 +102,7 @@ struct RunningStore {
     #expect(try store.get("k", deadline: store.deadline).wait() == [1])
   }
 
-  @Test(arguments: Kind.allCases) func aSilentServerCostsItsDeadlineOnly(kind: Kind) throws {
+  @Test(.timeLimit(.minutes(1)), arguments: Kind.allCases) func aSilentServerCostsItsDeadlineOnly(kind: Kind) throws {
     let server = try SilentServer()
     let store = try makeStore(kind == .http ? "http://127.0.0.1:\(server.port)/" : "\(kind)://127.0.0.1:\(server.port)")
     defer { store.close() }
