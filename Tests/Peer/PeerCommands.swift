@@ -46,11 +46,12 @@ struct PeerCommands {
     }
   }
 
-  /// `SEED OFFSET LENGTH PATTERN_OFFSET`
+  /// `SEED OFFSET LENGTH [PATTERN_OFFSET]`
   private func pattern(_ words: [String]) throws -> (UInt64, UnsafeMutableRawBufferPointer, UInt64) {
-    guard words.count == 4, let seed = UInt64(words[0]), let offset = Int(words[1]), let count = Int(words[2]),
-      let place = UInt64(words[3]), offset >= 0, count >= 0, offset <= length, count <= length - offset
-    else { throw PeerError("expected SEED OFFSET LENGTH PATTERN_OFFSET inside the buffer") }
+    guard (3...4).contains(words.count), let seed = UInt64(words[0]), let offset = Int(words[1]),
+      let count = Int(words[2]), let place = words.count == 4 ? UInt64(words[3]) : 0, offset >= 0, count >= 0,
+      offset <= length, count <= length - offset
+    else { throw PeerError("expected SEED OFFSET LENGTH [PATTERN_OFFSET] inside the buffer") }
     return (seed, UnsafeMutableRawBufferPointer(start: base + offset, count: count), place)
   }
 
