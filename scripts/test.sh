@@ -23,8 +23,10 @@ export FI_PROVIDER_PATH="$MOONRAIL_FAKE_EFA/prov"
 export FI_PROVIDER='^psm,psm2'
 export FAKE_EFA_NICS=4
 
-say "swift test $*"
-swift test "$@"
+# One test at a time: most of them wait for other processes on the few threads that all tests share, and two cores have
+# to do for the peers as well.
+say "swift test --no-parallel $*"
+swift test --no-parallel "$@"
 
 # The engine's suites once more with the NICs of a p5: only the fabric with that number is new.
 case " $* " in
@@ -32,5 +34,5 @@ case " $* " in
 *) suites=(--filter EngineTests) ;;
 esac
 export FAKE_EFA_NICS=16 MOONRAIL_TEST_FABRICS=efa
-say "swift test --skip-build $* ${suites[*]}, on the fake EFA with $FAKE_EFA_NICS NICs"
-exec swift test --skip-build "$@" "${suites[@]}"
+say "swift test --no-parallel --skip-build $* ${suites[*]}, on the fake EFA with $FAKE_EFA_NICS NICs"
+exec swift test --no-parallel --skip-build "$@" "${suites[@]}"
