@@ -1,4 +1,5 @@
 internal import CFabric
+internal import Glibc
 
 /// One NIC as a provider offers it: an `fi_info` of ours, and the facts in it that matter.
 public final class NICOffer: @unchecked Sendable {
@@ -46,6 +47,7 @@ public final class NICOffer: @unchecked Sendable {
     }
     self.library = library
     self.info = info
+    if let name = fabricAttributes.pointee.prov_name, String(cString: name) == "shm" { Self.nameUniquely(info) }
     func text(_ pointer: UnsafeMutablePointer<CChar>?) -> String { pointer.map { String(cString: $0) } ?? "" }
     provider = text(fabricAttributes.pointee.prov_name)
     fabric = text(fabricAttributes.pointee.name)
@@ -78,6 +80,17 @@ public final class NICOffer: @unchecked Sendable {
   }
 
   deinit { library.functions.freeinfo(info) }
+
+  /// Gives an endpoint of the shm provider a name of its own. By itself the provider calls it by the process's number,
+  /// and one that was left behind by a killed process of the same number keeps it from opening.
+  private static func nameUniquely(_ info: UnsafeMutablePointer<fi_info>) {
+    let name = "fi_shm://\(getpid())-" + String(UInt64.random(in: .min ... .max), radix: 16)
+    guard let copy = strdup(name) else { return }
+    // fi_freeinfo frees it, as it would have freed the provider's.
+    free(info.pointee.src_addr)
+    info.pointee.src_addr = UnsafeMutableRawPointer(copy)
+    info.pointee.src_addrlen = name.utf8.count + 1
+  }
 
   /// `FI_MR_BASIC`, the mode of registration before API 1.5: virtual addresses and keys of the provider's choice.
   static let basicRegistration: Int32 = 1

@@ -61,7 +61,7 @@ final class EFATransport: Sendable {
         let rail = try Rail(
           index: rails.count, offer: offer, completionQueueSize: settings.completionQueueSize,
           addressCount: addressCount(settings, provider: query.provider),
-          maximumCredits: settings.maximumWorkRequests, logger: logger)
+          maximumCredits: creditLimit(settings, provider: query.provider), logger: logger)
         rails.append(rail)
       } catch {
         failures.append("\(offer.device): \(error)")
@@ -105,6 +105,12 @@ final class EFATransport: Sendable {
     return "EFA device (libfabric): \(rail.device), domain: \(offer.domain), fabric: \(offer.fabric), provider: "
       + "\(offer.provider) (shared endpoint, max_wr=\(rail.credits), provider tx queue=\(offer.transmitDepth), "
       + "max_cqe=\(rail.completionQueueSize)\(rdma))"
+  }
+
+  /// The sockets provider reports a depth of 256, and stands still for ever once about a hundred operations are in
+  /// flight: its progress engine works on 128 at a time, those of both directions together.
+  private static func creditLimit(_ settings: Settings, provider: String) -> Int? {
+    provider == "sockets" ? min(settings.maximumWorkRequests ?? 64, 64) : settings.maximumWorkRequests
   }
 
   /// The shm provider has a fixed table and refuses to make a larger one; the others grow theirs as needed.
