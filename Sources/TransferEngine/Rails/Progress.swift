@@ -160,8 +160,12 @@ final class Progress: @unchecked Sendable {
       if usualPass == 0 { usualPass = spent }
       // Peers' reads and writes of our memory complete nothing here, but with a provider that moves bytes by the CPU
       // they make a pass take longer: that is how a passive side knows that it is needed.
-      if progress > 0 || spent > 2 * usualPass + 1_000 { lastSign = now }
-      if nap > 0, !hasWork { usualPass = (15 * usualPass + spent) / 16 }
+      let isSign = progress > 0 || spent > 2 * usualPass + 1_000
+      if isSign { lastSign = now }
+      if nap > 0, !hasWork {
+        // A pass that moved bytes says little of the usual one: only that it might be a bit longer than was thought.
+        usualPass = isSign ? usualPass + usualPass / 64 + 1 : (15 * usualPass + spent) / 16
+      }
       if hasWork || now &- lastSign < Self.alertness {
         nap = 0
         if progress == 0 { Thread.yield() }
