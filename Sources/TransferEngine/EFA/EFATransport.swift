@@ -107,8 +107,8 @@ final class EFATransport: Sendable {
       + "max_cqe=\(rail.completionQueueSize)\(rdma))"
   }
 
-  /// The sockets provider reports a depth of 256, and stands still for ever once about a hundred operations are in
-  /// flight: its progress engine works on 128 at a time, those of both directions together.
+  /// The sockets provider reports a depth of 256. With a peer that was stopped, others stood still above about a hundred
+  /// operations in flight; so it gets fewer. That does not cure every stall of it.
   private static func creditLimit(_ settings: Settings, provider: String) -> Int? {
     provider == "sockets" ? min(settings.maximumWorkRequests ?? 64, 64) : settings.maximumWorkRequests
   }
