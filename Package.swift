@@ -48,11 +48,15 @@ let package = Package(
       dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
       swiftSettings: settings),
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
+    .target(name: "EngineLog", dependencies: [logging], swiftSettings: settings),
+    .target(
+      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "TransferEngine", logging], swiftSettings: settings
+    ),
     .executableTarget(
       name: "MoonrailCommand",
       dependencies: [
-        "CLinux", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory", arguments, logging,
-        nio, nioCore,
+        "CLinux", "EngineLog", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory", arguments,
+        logging, nio, nioCore,
       ],
       swiftSettings: settings),
 
@@ -98,7 +102,7 @@ let package = Package(
       dependencies: ["TransferEngine", "Memory", "Wire", "TestSupport", "TestPeer", logging], swiftSettings: settings),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
+      dependencies: ["EngineLog", "MoonrailCommand", "TestSupport", "TransferEngine", arguments, logging],
       swiftSettings: settings),
   ]
 )

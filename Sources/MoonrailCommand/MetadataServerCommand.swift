@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import EngineLog
 internal import Glibc
 internal import Logging
 internal import MetadataServer
@@ -54,7 +55,7 @@ struct MetadataServerCommand: ParsableCommand {
   private func execute() throws(CommandFailure) {
     let options = try makeOptions()
     let level = try level()
-    let logger = Logger(label: "moonrail") { CommandLog(logLevel: level, label: $0) }
+    let logger = StandardErrorLog.logger("moonrail", level: level)
     // A connection is a file.
     Self.raiseFileLimit()
     // A file that may not grow is an error of a write, not the end of the process.
@@ -101,7 +102,7 @@ struct MetadataServerCommand: ParsableCommand {
     guard ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"].contains(name) else {
       throw CommandFailure("error: --log_level=\(logLevel): must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     }
-    return CommandLog.level(named: name)
+    return StandardErrorLog.level(named: name)
   }
 
   private static func raiseFileLimit() {

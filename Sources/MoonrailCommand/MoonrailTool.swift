@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import EngineLog
 internal import Glibc
 
 /// The command `moonrail`.
@@ -29,7 +30,7 @@ struct MoonrailTool: ParsableCommand {
 
   /// Parses and runs; every way to fail ends with exit status 1 and a message on standard error.
   static func main() {
-    CommandLog.bootstrap()
+    StandardErrorLog.bootstrap()
     // A peer or a pipe that goes away is an error of a call, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     do {

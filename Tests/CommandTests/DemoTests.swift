@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import EngineLog
 internal import Logging
 internal import Testing
 
@@ -38,10 +39,10 @@ struct DemoTests {
 
   @Test("MC_LOG_LEVEL names the level, INFO where it names none")
   func logLevel() {
-    #expect(CommandLog.level(named: "TRACE") == .trace)
-    #expect(CommandLog.level(named: "WARNING") == .warning)
-    #expect(CommandLog.level(named: "ERROR") == .error)
-    #expect(CommandLog.level(named: "loud") == .info)
-    #expect(CommandLog.level(named: nil) == .info)
+    #expect(StandardErrorLog.level(named: "TRACE") == .trace)
+    #expect(StandardErrorLog.level(named: "WARNING") == .warning)
+    #expect(StandardErrorLog.level(named: "ERROR") == .error)
+    #expect(StandardErrorLog.level(named: "loud") == .info)
+    #expect(StandardErrorLog.level(named: nil) == .info)
   }
 }

@@ -1,3 +1,4 @@
+internal import EngineLog
 internal import Glibc
 internal import TransferEngine
 
@@ -12,7 +13,7 @@ enum TargetRun {
     // the memory is registered: it is said then.
     let session = try EngineSession(
       try options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
-      byte: parameters.fillsMemory ? 0xCC : 0, logger: CommandLog.logger("moonrail", omitting: listeningPrefix))
+      byte: parameters.fillsMemory ? 0xCC : 0, logger: StandardErrorLog.logger("moonrail", omitting: listeningPrefix))
     Output.error(listeningLine(session.engine.name))
     while !signals.wait(milliseconds: 200) {
       if options.exitWithStdin && standardInputHasEnded() { break }

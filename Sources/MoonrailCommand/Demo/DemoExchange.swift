@@ -1,3 +1,4 @@
+internal import EngineLog
 internal import Memory
 internal import TransferEngine
 
@@ -40,7 +41,7 @@ final class DemoExchange {
     let session = try EngineSession(
       Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider),
       nodes: [0], bufferSize: plan.bufferSize,
-      logger: CommandLog.quietLogger("moonrail"))
+      logger: StandardErrorLog.quietLogger("moonrail"))
     self.session = session
     source = session.buffers[0]
     destination = try session.makeBuffer(length: plan.bufferSize)

@@ -180,7 +180,8 @@ extension TransferEngine {
     let local = registry.snapshot
     let turn = turn.add(UInt64(requests.count), ordering: .relaxed).oldValue
     var submission = Submission(
-      batch: batch, rails: progress.rails, local: local, chains: chains, deadline: now &+ transferTimeout)
+      batch: batch, rails: progress.rails, local: local, chains: chains,
+      deadline: now &+ transferTimeout &+ Self.transferTime(of: requests))
     // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always
     // there is one only, and an array would be an allocation.
     var firstPeer: Peer?
@@ -254,6 +255,14 @@ extension TransferEngine {
       }
     }
     return .submitted
+  }
+
+  /// What a batch may take beyond the fixed deadline, in nanoseconds: one per byte, as upstream allows.
+  private static func transferTime(of requests: UnsafeBufferPointer<TransferRequest>) -> UInt64 {
+    var bytes: UInt64 = 0
+    for request in requests { bytes &+= UInt64(truncatingIfNeeded: max(0, request.length)) }
+    // A wrong length is found later; it must not make a deadline of centuries.
+    return min(bytes, 1 << 50)
   }
 
   private func checkCopy(_ request: TransferRequest, _ index: Int, _ local: LocalSnapshot) throws(TransferError) {

@@ -19,6 +19,9 @@ public final class TransferEngine: Sendable {
   public let name: String
   /// The port of the handshake daemon.
   public let rpcPort: UInt16
+  /// How long a request has from its submission, before a nanosecond for each byte of its batch is added, in
+  /// nanoseconds (`MC_TRANSFER_TIMEOUT`).
+  public var transferDeadline: UInt64 { transferTimeout }
   /// The host as discovered: which NICs are near which memory. Empty where no transport is installed.
   public var topology: Topology { fabric?.topology ?? Topology() }
   /// One line about the fabric library in use: version and file. nil where no fabric transport is installed.
@@ -38,7 +41,7 @@ public final class TransferEngine: Sendable {
   let identity: LocalIdentity
   let client: HandshakeClient
   let notifications: PendingNotifications
-  /// The deadline of every operation, from its submission, in nanoseconds.
+  /// The deadline of every operation, from its submission, in nanoseconds; one is added for each byte of its batch.
   let transferTimeout: UInt64
   /// Where the next submission starts to deal its requests over the rails.
   let turn = Atomic<UInt64>(0)
