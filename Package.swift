@@ -50,12 +50,14 @@ let package = Package(
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .target(name: "EngineLog", dependencies: [logging], swiftSettings: settings),
     .target(
-      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "TransferEngine", logging], swiftSettings: settings
+      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "TransferEngine", logging],
+      swiftSettings: settings
     ),
     .executableTarget(
       name: "MoonrailCommand",
       dependencies: [
-        "CLinux", "EngineLog", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory", arguments,
+        "CLinux", "EngineLog", "Fabric", "MetadataServer", "Moonrail", "TransferEngine", "Topology", "Memory",
+        arguments,
         logging, nio, nioCore,
       ],
       swiftSettings: settings),

@@ -27,7 +27,9 @@ extension DropInEngine {
     let memory = try managed.withLock { managed throws(TransferError) in
       try managed.take(length) { address, length throws(TransferError) in try engine.register(address, length: length) }
     }
-    guard let memory else { throw TransferError(.memory, "There is no memory for a managed buffer of \(length) bytes.") }
+    guard let memory else {
+      throw TransferError(.memory, "There is no memory for a managed buffer of \(length) bytes.")
+    }
     return memory
   }
 
