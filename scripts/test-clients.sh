@@ -23,7 +23,7 @@ if [ ! -e "$clients/ready" ]; then
   # What the wrappers import; everything else that the frameworks ask for is for GPUs and models.
   "${pip[@]}" torch numpy numba orjson psutil pyzmq msgspec pydantic pybase64 requests transformers pillow tqdm aiohttp \
     fastapi ipython packaging cbor2 openai openai-harmony cachetools sortedcontainers loguru httpx prometheus_client \
-    py-cpuinfo
+    py-cpuinfo opentelemetry-api
   "${pip[@]}" --no-deps sglang==0.5.23 vllm==0.33.0 lmcache==0.5.6 checkpoint-engine==0.4.2
   touch "$clients/ready"
 fi
