@@ -304,9 +304,9 @@ final class LocalRegistry: Sendable {
     while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
-      _ = progress.drive(now: Clock.now)
-      // Over TCP nothing is driven from here, and it can take long.
-      if rails.isEmpty { Thread.pause(microseconds: 100) } else { Thread.yield() }
+      let pass = progress.drive(now: Clock.now)
+      // What peers do over TCP is not driven from here, and can take long.
+      if pass.hadBaton || pass.progress > 0 { Thread.yield() } else { Thread.pause(microseconds: 100) }
       if Clock.now > deadline {
         restore(region)
         throw TransferError(
