@@ -290,7 +290,8 @@ final class TCPPeer: @unchecked Sendable {
         return resolve(doubt, Self.restarted(name))
       }
       if found.peer === self { return resolve(doubt, nil) }
-      life.markStale()
+      // An engine that does not tell its lives apart may be back here one day.
+      if life.incarnation != nil { life.markStale() }
       monitor.lock()
       let waiting = popAll()
       connectLater()
@@ -306,9 +307,12 @@ final class TCPPeer: @unchecked Sendable {
   private func resolve(_ doubt: Doubt, _ error: TransferError?) {
     var failure: TransferError
     var isFinal = true
+    var isGone = false
     switch doubt {
     case .unreachable(let reason): failure = reason
-    case .otherLife: failure = Self.restarted(name)
+    case .otherLife:
+      failure = Self.restarted(name)
+      isGone = true
     case .unanswered(let reason):
       failure = TransferError(
         .socket,
@@ -318,8 +322,8 @@ final class TCPPeer: @unchecked Sendable {
     }
     if let error, error.code == .peerRestarted { failure = error }
     monitor.lock()
-    // With another lane connected, that is the engine that is meant.
-    let failed = isFinal && !sockets.contains { $0 >= 0 } ? popAll() : nil
+    // Where another lane is connected, that may be the engine that is meant.
+    let failed = isGone || (isFinal && !sockets.contains { $0 >= 0 }) ? popAll() : nil
     connectLater()
     monitor.unlock()
     let number = settle(failed, as: .failed)
