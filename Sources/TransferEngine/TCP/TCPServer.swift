@@ -11,7 +11,8 @@ final class TCPServer: @unchecked Sendable {
   let port: UInt16
 
   private let listener: Int32
-  private let registry: LocalRegistry
+  /// The engine's. Threads here, of which the last steps are nobody's to wait for, must not keep the NICs open.
+  private weak var registry: LocalRegistry?
   /// Which life of the engine this is.
   private let life: TCPHello
   private let options: TCPOptions

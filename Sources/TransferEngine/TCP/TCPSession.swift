@@ -9,7 +9,7 @@ internal import Wire
 /// Nothing that arrives is trusted. A request that is broken or not allowed costs its connection, and nothing else.
 final class TCPSession: @unchecked Sendable {
   private let socket: Int32
-  private let registry: LocalRegistry
+  private weak var registry: LocalRegistry?
   private let life: TCPHello
   private let progressTimeout: UInt64
   private let log: EventLog
@@ -30,7 +30,7 @@ final class TCPSession: @unchecked Sendable {
   /// What is read and thrown away after a refusal, so that the peer gets to see the reason, in bytes.
   private static let farewell = 1 << 20
 
-  init(_ socket: Int32, registry: LocalRegistry, life: TCPHello, progressTimeout: UInt64, log: EventLog) {
+  init(_ socket: Int32, registry: LocalRegistry?, life: TCPHello, progressTimeout: UInt64, log: EventLog) {
     self.socket = socket
     self.registry = registry
     self.life = life
@@ -105,7 +105,7 @@ final class TCPSession: @unchecked Sendable {
 
   private func serve(_ request: TCPRequestHeader) -> Bool {
     let opcode: TransferOpcode = request.opcode == .write ? .write : .read
-    guard let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
+    guard let registry, let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
       let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: request.address))
     else {
       reject(request)
