@@ -1,11 +1,12 @@
 # The commands of this project. What they do is in scripts/.
 
-.PHONY: help setup build demo test test-efa lint format bench clean
+.PHONY: help setup build demo test test-efa test-hosts lint format bench bench-peers clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
+	@echo 'make test-hosts  as root: two hosts in network namespaces, and the cable between them pulled'
 	@echo 'make build     the command, into .build/release/moonrail'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
@@ -26,6 +27,10 @@ test:
 
 test-efa:
 	@scripts/test.sh --filter EFATransportTests
+
+test-hosts:
+	@scripts/setup.sh hosts
+	@scripts/hosts.sh
 
 lint:
 	@scripts/lint.sh
