@@ -6,7 +6,7 @@ help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
-	@echo 'make test-hosts  as root: two hosts in network namespaces, and the cable between them pulled'
+	@echo 'make test-hosts  as root: transfers between two hosts (network namespaces) whose cable is pulled'
 	@echo 'make build     the command, into .build/release/moonrail'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
@@ -29,7 +29,7 @@ test-efa:
 	@scripts/test.sh --filter EFATransportTests
 
 test-hosts:
-	@scripts/setup.sh hosts
+	@scripts/setup.sh
 	@scripts/hosts.sh
 
 lint:

@@ -7,10 +7,12 @@ the place of the target's. What is written down is what each side sent, before p
 makes the environments that PYTHON is of; afterwards, from the package's root:
 
     python3 Tests/Interop/record.py --fixtures Tests/WireTests/Fixtures --fake-efa .build/fake-efa \\
-      --efa .build/interop/efa/bin/python --tcp .build/interop/tcp/bin/python --tcp-old .build/interop/tcp-old/bin/python
+      --efa .build/interop/efa/bin/python --tcp .build/interop/tcp/bin/python \\
+      --tcp-old .build/interop/tcp-old/bin/python
 
 One folder per build: NAME.frame is a handshake frame with its length and type, NAME.data are bytes of a data
-connection. Addresses, ports, keys and times are those of the recording, and change with every one.
+connection. Addresses, ports, keys and times are those of the recording, and change with every one. The last seven bytes
+of an old build's data headers are whatever was in its memory: look at them before they are committed.
 """
 
 import argparse
