@@ -11,6 +11,7 @@ help:
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
 	@echo 'make bench     what an operation costs in the engine'
+	@echo 'make bench-peers  TCP beside upstream'"'"'s own build and iperf3, in turns; takes minutes'
 	@echo 'make clean     remove everything that was built'
 
 setup:
@@ -40,6 +41,9 @@ format:
 
 bench:
 	@scripts/bench.sh
+
+bench-peers:
+	@scripts/bench-peers.sh
 
 clean:
 	rm -rf .build Benchmarks/.build

@@ -207,7 +207,7 @@ def conversation(recording, initiator, target, protocol, has_control):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fixtures", required=True, type=pathlib.Path)
-    parser.add_argument("--fake-efa")
+    parser.add_argument("--fake-efa", type=lambda text: pathlib.Path(text).resolve())
     parser.add_argument("--efa")
     parser.add_argument("--tcp")
     parser.add_argument("--tcp-old")
