@@ -83,7 +83,7 @@ def throughput(table, load, moonrail, others, rounds):
 
 
 def latency(table, load, moonrail, others, rounds):
-    """The time of one small write: the median, and the mean that follows from how many were done one after the other."""
+    """The time of one small write: the median, and the mean that follows from how many were done."""
     for other in others:
         if isinstance(other, Iperf):
             continue
