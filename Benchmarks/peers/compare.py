@@ -17,7 +17,7 @@ import shlex
 import statistics
 import sys
 
-from programs import Iperf, Load, Moonrail, Upstream
+from programs import Iperf, Load, Moonrail, NothingMoved, Upstream
 
 BATCH = 32
 BLOCKS = (64 << 10, 1 << 20)
@@ -61,10 +61,19 @@ def take_turns(measurements, rounds):
     """Calls each of `measurements` once per round; returns a list of results for each, in the order of rounds."""
     results = [[] for _ in measurements]
     order = list(range(len(measurements)))
-    for _ in range(rounds):
-        for index in order:
-            results[index].append(measurements[index]())
+    left, failures = rounds, 0
+    while left > 0:
+        try:
+            results_of_round = {index: measurements[index]() for index in order}
+        except NothingMoved:
+            failures += 1
+            if failures > rounds:
+                sys.exit("run after run moves nothing: this host is too busy to measure anything")
+            continue
+        for index, result in results_of_round.items():
+            results[index].append(result)
         order.reverse()
+        left -= 1
     return results
 
 
@@ -115,7 +124,7 @@ def main():
     parser.add_argument("--other", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="of one run")
-    parser.add_argument("--only", default="", help="loads whose name has this in it")
+    parser.add_argument("--only", default="", help="loads whose name begins with this")
     parser.add_argument("--table", type=pathlib.Path)
     options = parser.parse_args()
     table, programs = Table(), []
@@ -135,10 +144,10 @@ def main():
             for block in BLOCKS:
                 for threads in THREADS:
                     load = Load(operation, block, BATCH, threads, options.seconds)
-                    if options.only in str(load):
+                    if str(load).startswith(options.only):
                         throughput(table, load, moonrail, others, options.rounds)
         load = Load("write", SMALL, 1, 1, options.seconds)
-        if options.only in str(load):
+        if str(load).startswith(options.only):
             latency(table, load, moonrail, others, options.rounds)
     finally:
         for program in programs:

@@ -106,7 +106,13 @@ def processor_seconds(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class NothingMoved(Exception):
+    """A run was over before it began: the host was busy with something else."""
+
+
 def sample(bytes_per_second, seconds, processor, latency=None):
+    if bytes_per_second <= 0:
+        raise NothingMoved
     return Sample(bytes_per_second, processor / (bytes_per_second * seconds / 1e9), latency)
 
 
@@ -193,6 +199,14 @@ class Iperf(Program):
         ]  # fmt: skip
         if load.operation == "read":
             command.append("--reverse")
-        text, processor = self.run(load, command)
-        total = json.loads(text)["end"]["sum_received"]
+        # The server refuses a client until it has done with the one before, which may be after that one's end.
+        for _ in range(50):
+            text, processor = self.run(load, command)
+            result = json.loads(text)
+            if "busy" not in result.get("error", ""):
+                break
+            time.sleep(0.1)
+        if "error" in result:
+            raise SystemExit(f"iperf3: {load}: {result['error']}")
+        total = result["end"]["sum_received"]
         return sample(total["bits_per_second"] / 8, total["seconds"], processor)
