@@ -1,15 +1,17 @@
 # The commands of this project. What they do is in scripts/.
 
-.PHONY: help setup build demo test test-efa lint format bench clean
+.PHONY: help setup build demo test test-efa test-hosts lint format bench bench-peers clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
+	@echo 'make test-hosts  as root: transfers between two hosts (network namespaces) whose cable is pulled'
 	@echo 'make build     the command, into .build/release/moonrail'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
 	@echo 'make bench     what an operation costs in the engine'
+	@echo 'make bench-peers  TCP beside upstream'"'"'s own build and iperf3, in turns; takes minutes'
 	@echo 'make clean     remove everything that was built'
 
 setup:
@@ -27,6 +29,10 @@ test:
 test-efa:
 	@scripts/test.sh --filter EFATransportTests
 
+test-hosts:
+	@scripts/setup.sh
+	@scripts/hosts.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -35,6 +41,9 @@ format:
 
 bench:
 	@scripts/bench.sh
+
+bench-peers:
+	@scripts/bench-peers.sh
 
 clean:
 	rm -rf .build Benchmarks/.build

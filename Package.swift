@@ -75,7 +75,8 @@ let package = Package(
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "CFabric", "SimulatedFabric"], swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
-    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
+    .testTarget(
+      name: "WireTests", dependencies: ["Wire"], resources: [.copy("Fixtures")], swiftSettings: settings),
     .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
     .testTarget(
       name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),

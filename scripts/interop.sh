@@ -6,22 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 "$here/setup.sh"
 source "$here/common.sh"
-
-wheels=$root/.build/interop
-mkdir -p "$wheels"
-
-# environment NAME REQUIREMENT...: a virtual environment with these packages, made once
-environment() {
-  local directory=$wheels/$1
-  shift
-  if [ ! -e "$directory/ready" ]; then
-    say "installing $*"
-    rm -rf "$directory"
-    python3 -m venv "$directory"
-    "$directory/bin/pip" install --quiet --disable-pip-version-check "$@"
-    touch "$directory/ready"
-  fi
-}
+source "$here/wheels.sh"
 
 environment efa mooncake-transfer-engine-efa-non-cuda==0.3.13.post1 numpy
 environment tcp mooncake-transfer-engine-non-cuda==0.3.13.post1 numpy

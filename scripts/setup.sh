@@ -1,19 +1,25 @@
 #!/bin/bash
 # Installs the distribution's packages that the build and the tests need, those only that are missing.
-# Usage: setup.sh [bench]     bench: also what `make bench` needs.
+# Usage: setup.sh [bench|bench-peers]     also what `make bench` or `make bench-peers` needs
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # gcc, g++: the linker driver, the C and C++ runtime's headers, the fake EFA provider.
 # libfabric-dev: headers for the build and, through libfabric1, the library for the tests. libfabric-bin: fi_info.
 # libibverbs-dev: headers for the fake EFA provider.
+# iproute2, python3: two hosts in network namespaces, and what drives them.
 # etcd-server, redis-server: the tests start both, on ports of their own.
-packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev etcd-server redis-server)
-if [ "${1:-}" = bench ]; then packages+=(valgrind); fi
+packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev iproute2 python3
+  etcd-server redis-server)
+# python3-venv: environments for upstream's wheels. iperf3: what TCP gives a program that does nothing else.
+case "${1:-}" in
+bench) packages+=(valgrind) ;;
+bench-peers) packages+=(python3-venv iperf3) ;;
+esac
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
   say "not a Debian or Ubuntu system: nothing is installed. Needed are gcc, g++, make, git, libfabric with its headers \
-(1.17 or later) and the headers of libibverbs."
+(1.17 or later), the headers of libibverbs, iproute2 and python3."
   require_swift
   exit 0
 fi
