@@ -197,14 +197,47 @@ struct HostileClientTests {
   func crowd() throws {
     let pair = try pair()
     let port = try pair.stream.port
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    try #require(limit.rlim_cur > 3000 || limit.rlim_cur == .max, "this test needs 3000 open files: ulimit -n")
+    try requireFiles()
     let crowd = try (0..<1100).map { _ in try RawConnection(port: port) }
     try expectUnharmed(pair)
     let last = try #require(crowd.last)
     last.request(.read, pair.peer.address, 8)
     #expect(last.status() == .ok)
     #expect(crowd[0].isClosedByPeer)
+  }
+
+  @Test("more connections than are served at once, each with a request, lose none of them")
+  func burst() throws {
+    let pair = try pair()
+    let port = try pair.stream.port
+    try requireFiles()
+    let count = 1500
+    let payload = [UInt8](repeating: 0xab, count: 8)
+    // As an engine of the first framing writes a batch: a connection for each request, and no answer.
+    pair.peer.suspend()
+    let crowd = try (0..<count).map { index in
+      let connection = try RawConnection(port: port)
+      let place = pair.peer.address + UInt64(8 * index)
+      connection.request(.write, place, 8, acknowledged: false, payload: Array(payload[..<7]))
+      return connection
+    }
+    pair.peer.resume()
+    // Those that are served are all busy for a while, in which the others must not be turned away.
+    for _ in 0..<200 { #expect(try pair.peer.ask("check 40 \(1 << 19) 4096 \(1 << 19)") == "ok") }
+    for connection in crowd {
+      connection.send([0xab])
+      connection.finish()
+    }
+    for connection in crowd { #expect(connection.isClosedByPeer) }
+    let reader = try RawConnection(port: port)
+    reader.request(.read, pair.peer.address, UInt64(8 * count))
+    #expect(reader.status() == .ok)
+    #expect(reader.receive(8 * count) == [UInt8](repeating: 0xab, count: 8 * count))
+  }
+
+  private func requireFiles() throws {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    try #require(limit.rlim_cur > 3000 || limit.rlim_cur == .max, "this test needs 3000 open files: ulimit -n")
   }
 }

@@ -101,8 +101,7 @@ public final class TransferEngine: Sendable {
       let server =
         fabric == nil
         ? try TCPServer(
-          registry: registry, options: tcpOptions, ports: options.portRange,
-          backlog: options.listenBacklog, logger: logger) : nil
+          registry: registry, options: tcpOptions, ports: options.portRange, logger: logger) : nil
       tcp = TCPTransport(tcpOptions, server: server, logger: logger)
     }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
