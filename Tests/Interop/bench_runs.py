@@ -85,7 +85,7 @@ class Runs:
                 return outcome
 
     def validate_upstream(self):
-        """The wheels have no validator: upstream's engine, driven to do what one does, against our bench as the target."""
+        """The wheels have no validator: their engine, driven to do what one does, against our bench as the target."""
         with self.program("Moonrail", bench(self.tool("Moonrail"), self.setting, "target"), "target") as listener:
             name = listener.expect(LISTENING)[1]
             peer = self.setting.upstream(self.options, BUFFER)

@@ -49,7 +49,7 @@ def main():
         options.table.with_name("full.md").write_text(results.full())
     passed = sum(1 for row in results.rows if row[3] == "ok")
     print(f"{passed} passed, {results.failures} failed, {len(results.rows) - passed - results.failures} not run")
-    sys.exit(1 if results.failures else 0)
+    sys.exit(1 if results.failures or not passed else 0)
 
 
 main()

@@ -40,24 +40,23 @@ class Results:
     def full(self):
         """Every run."""
         lines = ["| protocol | upstream | initiator | what | outcome |", "|---|---|---|---|---|"]
-        lines += [f"| {' | '.join(setting)} | {column} {what} | {outcome} |" for setting, column, what, outcome in self.rows]
+        for setting, column, what, outcome in self.rows:
+            lines.append(f"| {' | '.join(setting)} | {column} {what} | {outcome} |")
         return "\n".join(lines) + "\n"
 
     def short(self):
         """One row per setting, then what was left out and the notes."""
         settings = list(dict.fromkeys(row[0] for row in self.rows))
-        lines = [f"| protocol | upstream | initiator | {' | '.join(self.COLUMNS)} |", "|---" * (3 + len(self.COLUMNS)) + "|"]
+        columns = ["protocol", "upstream", "initiator", *self.COLUMNS]
+        lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
         for setting in settings:
             cells = [self.cell(setting, column) for column in self.COLUMNS]
-            lines.append(f"| {' | '.join(setting)} | {' | '.join(cells)} |")
-        notes = []
-        for prefix, title in (("not run: ", "Not run"), ("does not apply: ", "Does not apply")):
-            for why, whats in self.grouped(prefix).items():
-                notes.append(f"{title}, {why}: {', '.join(whats)}.")
+            lines.append(f"| {' | '.join([*setting, *cells])} |")
+        notes = [f"Left out, {why}: {', '.join(whats)}." for why, whats in self.left_out().items()]
         for text in dict.fromkeys(text for _, text in self.notes):
-            places = [f"{', '.join(setting)}" for setting, other in self.notes if other == text]
-            notes.append(f"{'; '.join(places)}: {text}.")
-        return "\n".join(lines + [""] + [f"- {note}" for note in notes]) + "\n"
+            where = "; ".join(" ".join(setting[:2]) for setting, other in self.notes if other == text)
+            notes.append(f"{where}, where upstream initiates: {text}.")
+        return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 
     def cell(self, setting, column):
         outcomes = [row[3] for row in self.rows if row[:2] == (setting, column)]
@@ -68,16 +67,15 @@ class Results:
         if bad:
             return f"**{bad} of {len(run)} failed**"
         if run[0].startswith("does not apply"):
-            return "–"
+            return run[0].removeprefix("does not apply: ")
         return OK if len(run) == 1 else f"{len(run)} of {len(run)}"
 
-    def grouped(self, prefix):
+    def left_out(self):
+        """What is left out is so everywhere, and said once."""
         reasons = {}
-        for setting, column, what, outcome in self.rows:
-            if outcome.startswith(prefix):
-                # What is left out everywhere is said once, whatever the setting.
-                name = what if prefix == "not run: " else f"{column} ({', '.join(setting)})"
-                names = reasons.setdefault(outcome[len(prefix) :], [])
-                if name not in names:
-                    names.append(name)
+        for _, _, what, outcome in self.rows:
+            if outcome.startswith("not run: "):
+                names = reasons.setdefault(outcome.removeprefix("not run: "), [])
+                if what not in names:
+                    names.append(what)
         return reasons

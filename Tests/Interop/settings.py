@@ -48,7 +48,8 @@ class Setting:
     @property
     def bench(self):
         """The bench that is part of the wheel."""
-        found = sorted(pathlib.Path(self.python).parent.parent.glob("lib/python3*/site-packages/mooncake/transfer_engine_bench"))
+        root = pathlib.Path(self.python).parent.parent
+        found = sorted(root.glob("lib/python3*/site-packages/mooncake/transfer_engine_bench"))
         return str(found[0]) if found else None
 
 

@@ -40,7 +40,7 @@ class Transfers:
 
     def control(self, setting, key, initiator, target):
         if initiator.label == "upstream" and not setting.has_probe:
-            self.results.record(key, "probe", "", does_not_apply("it has no send_probe"))
+            self.results.record(key, "probe", "", does_not_apply("it has none"))
         else:
             self.attempt(key, "probe", "", lambda: expect(initiator.ask(f"probe {target.name}"), "ok"))
         if setting.has_warmup:
