@@ -10,7 +10,7 @@ PATIENCE = {"MC_TRANSFER_TIMEOUT": "150"}
 
 LATE = (
     "its TCP framing acknowledges no writes and it reports them done before they have arrived; the bytes at the far end"
-    " are waited for, 60 s at most"
+    " are waited for, 60 s at most, and what is larger than the memory is written in batches that are not"
 )
 QUEUE = (
     "runs with MC_TCP_MAX_QUEUED_TRANSFERS_PER_PEER=4096; by default it fails a batch of more than 2048 requests and one"

@@ -212,18 +212,32 @@ struct HostileClientTests {
     let port = try pair.stream.port
     try requireFiles()
     let count = 1500
-    let payload = [UInt8](repeating: 0xab, count: 8)
+    let most = [UInt8](repeating: 0xab, count: 7)
     // As an engine of the first framing writes a batch: a connection for each request, and no answer.
-    pair.peer.suspend()
-    let crowd = try (0..<count).map { index in
-      let connection = try RawConnection(port: port)
+    func begin(_ connection: RawConnection, _ index: Int) {
       let place = pair.peer.address + UInt64(8 * index)
-      connection.request(.write, place, 8, acknowledged: false, payload: Array(payload[..<7]))
-      return connection
+      connection.request(.write, place, 8, acknowledged: false, payload: most)
+    }
+    var crowd: [RawConnection] = []
+    for index in 0..<1000 {
+      let connection = try RawConnection(port: port)
+      // Answered, so that it is one of those that are served.
+      connection.request(.read, pair.peer.address, 1)
+      #expect(connection.status() == .ok)
+      #expect(connection.receive(1).count == 1)
+      begin(connection, index)
+      crowd.append(connection)
+    }
+    pair.peer.suspend()
+    for index in 1000..<count {
+      let connection = try RawConnection(port: port)
+      begin(connection, index)
+      crowd.append(connection)
     }
     pair.peer.resume()
-    // Those that are served are all busy for a while, in which the others must not be turned away.
-    for _ in 0..<200 { #expect(try pair.peer.ask("check 40 \(1 << 19) 4096 \(1 << 19)") == "ok") }
+    // All that are served are busy now, and the others must not be turned away.
+    let half = Self.length / 2
+    for _ in 0..<50 { #expect(try pair.peer.ask("check 40 \(half) \(half) \(half)") == "ok") }
     for connection in crowd {
       connection.send([0xab])
       connection.finish()
