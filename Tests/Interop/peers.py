@@ -33,7 +33,7 @@ class Peer:
         self.process.stdin.write((command + "\n").encode())
         self.process.stdin.flush()
 
-    def answer(self, seconds=120):
+    def answer(self, seconds=300):
         deadline = time.monotonic() + seconds
         while b"\n" not in self.pending:
             left = deadline - time.monotonic()
@@ -49,7 +49,7 @@ class Peer:
         line, self.pending = self.pending.split(b"\n", 1)
         return line.decode(errors="replace")
 
-    def ask(self, command, seconds=120):
+    def ask(self, command, seconds=300):
         self.tell(command)
         return self.answer(seconds)
 
@@ -69,19 +69,19 @@ def fake_efa(directory, nics):
     return {"FI_PROVIDER": "^psm,psm2", "FI_PROVIDER_PATH": f"{directory}/prov", "FAKE_EFA_NICS": str(nics)}
 
 
-def ours(binary, protocol, buffer, log, environment=None):
+def ours(binary, protocol, buffer, log, environment=None, extra=()):
     return Peer(
         "moonrail",
-        [str(binary), "--transport", protocol, "--provider", "efa", "--buffer", str(buffer)],
+        [str(binary), "--transport", protocol, "--provider", "efa", "--buffer", str(buffer), *extra],
         environment or {},
         log,
     )
 
 
-def upstream(python, protocol, buffer, log, environment=None):
+def upstream(python, protocol, buffer, log, environment=None, extra=()):
     return Peer(
         "upstream",
-        [str(python), str(HERE / "upstream_peer.py"), "--protocol", protocol, "--buffer", str(buffer)],
+        [str(python), str(HERE / "upstream_peer.py"), "--protocol", protocol, "--buffer", str(buffer), *extra],
         environment or {},
         log,
     )

@@ -55,20 +55,22 @@ struct PeerCommands {
     return (seed, UnsafeMutableRawBufferPointer(start: base + offset, count: count), place)
   }
 
-  /// `SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT`
+  /// `SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT [PLACES]`: one batch of `COUNT` requests over the first `PLACES`
+  /// blocks, over and over; without it, every request has a block of its own.
   private func transfer(_ opcode: TransferOpcode, _ words: [String]) throws -> String {
-    guard words.count == 5, let offset = Int(words[1]), let remote = UInt64(words[2]), let block = Int(words[3]),
-      let count = Int(words[4]), offset >= 0, block > 0, count > 0, offset + block * count <= length
-    else { throw PeerError("expected SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT") }
+    guard (5...6).contains(words.count), let offset = Int(words[1]), let remote = UInt64(words[2]),
+      let block = Int(words[3]), let count = Int(words[4]), let places = words.count == 6 ? Int(words[5]) : count,
+      offset >= 0, block > 0, count > 0, places > 0, offset + block * places <= length
+    else { throw PeerError("expected SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT [PLACES]") }
     let segment = try engine.openSegment(words[0])
     let batch = try engine.allocateBatch(capacity: count)
     let requests = (0..<count).map { index in
-      TransferRequest(
-        opcode, local: base + offset + index * block, target: segment, remote: remote + UInt64(index * block),
-        length: block)
+      let place = index % places * block
+      return TransferRequest(
+        opcode, local: base + offset + place, target: segment, remote: remote + UInt64(place), length: block)
     }
     try engine.submit(requests, to: batch)
-    let status = try engine.wait(for: batch, timeout: .seconds(60))
+    let status = try engine.wait(for: batch, timeout: .seconds(180))
     try engine.freeBatch(batch)
     try engine.closeSegment(segment)
     return "\(status.state) \(status.transferredBytes)"

@@ -112,6 +112,22 @@ let bound = ["MC_TCP_BIND_ADDRESS": "127.0.0.1"]
     #expect(server.value("mooncake/ram/\(peer.name)")?.contains(#""tcp_data_host":"127.0.0.1""#) == true)
   }
 
+  @Test func overTCPAPeerThatNamesNoDataHostIsWhereItsLocationIs() throws {
+    let server = try ReferenceServer()
+    let peer = try PeerProcess(
+      tcp: uniqueName("far"), metadata: server.source, bufferLength: 1 << 20, environment: bound)
+    // What older engines publish.
+    let key = "mooncake/ram/\(peer.name)"
+    let value = try #require(server.value(key))
+    let older = value.replacing(#""tcp_data_host":"127.0.0.1","#, with: "")
+    #expect(older != value)
+    server.set(key, older)
+    let near = try Engine(uniqueName("near"), server.source, transport: .tcp)
+    let segment = try near.engine.openSegment(peer.name)
+    #expect(try near.write(seed: 1, to: segment, peer.address).state == .completed)
+    #expect(try peer.mismatch(seed: 1, length: near.length) == nil)
+  }
+
   @Test func writesComeInTheOrderOfTheContract() throws {
     let server = try ReferenceServer()
     let name = uniqueName("order")

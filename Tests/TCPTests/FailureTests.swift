@@ -65,9 +65,22 @@ struct FailureTests {
     try pair.exchange(block: 65_536, count: 64)
   }
 
-  @Test("a range that the peer has withdrawn fails that request alone")
-  func withdrawn() throws {
-    let pair = try Pair(length: 1 << 20)
+  @Test("a write is done when it has arrived, also where nothing acknowledges it", arguments: ["", "1"])
+  func arrives(protocolVersion: String) throws {
+    let pair = try Pair(length: 1 << 20, environment: ["MC_TCP_PROTO": protocolVersion])
+    try pair.exchange(block: 4096, count: 4)
+    // The connection is open, and the kernel takes the bytes in the place of a peer that stands still.
+    pair.peer.suspend()
+    let batch = try pair.submit(.write, block: 4096, count: 4)
+    #expect(try !pair.engine.wait(for: batch, timeout: .seconds(1)).isFinal)
+    pair.peer.resume()
+    #expect(try pair.engine.wait(for: batch, timeout: .seconds(60)).state == .completed)
+    try pair.engine.freeBatch(batch)
+  }
+
+  @Test("a range that the peer has withdrawn fails that request alone", arguments: ["", "1"])
+  func withdrawn(protocolVersion: String) throws {
+    let pair = try Pair(length: 1 << 20, environment: ["MC_TCP_PROTO": protocolVersion])
     let other = try PeerProcess(tcp: "127.0.0.1", bufferLength: 1 << 20)
     try pair.exchange(block: 4096, count: 4)
     #expect(try pair.peer.ask("unregister") == "ok")

@@ -199,14 +199,61 @@ struct HostileClientTests {
   func crowd() throws {
     let pair = try pair()
     let port = try pair.stream.port
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    try #require(limit.rlim_cur > 3000 || limit.rlim_cur == .max, "this test needs 3000 open files: ulimit -n")
+    try requireFiles()
     let crowd = try (0..<1100).map { _ in try RawConnection(port: port) }
     try expectUnharmed(pair)
     let last = try #require(crowd.last)
     last.request(.read, pair.peer.address, 8)
     #expect(last.status() == .ok)
     #expect(crowd[0].isClosedByPeer)
+  }
+
+  @Test("more connections than are served at once, each with a request, lose none of them")
+  func burst() throws {
+    let pair = try pair()
+    let port = try pair.stream.port
+    try requireFiles()
+    let count = 1500
+    let most = [UInt8](repeating: 0xab, count: 7)
+    // As an engine of the first framing writes a batch: a connection for each request, and no answer.
+    func begin(_ connection: RawConnection, _ index: Int) {
+      let place = pair.peer.address + UInt64(8 * index)
+      connection.request(.write, place, 8, acknowledged: false, payload: most)
+    }
+    var crowd: [RawConnection] = []
+    for index in 0..<1000 {
+      let connection = try RawConnection(port: port)
+      // Answered, so that it is one of those that are served.
+      connection.request(.read, pair.peer.address, 1)
+      #expect(connection.status() == .ok)
+      #expect(connection.receive(1).count == 1)
+      begin(connection, index)
+      crowd.append(connection)
+    }
+    pair.peer.suspend()
+    for index in 1000..<count {
+      let connection = try RawConnection(port: port)
+      begin(connection, index)
+      crowd.append(connection)
+    }
+    pair.peer.resume()
+    // All that are served are busy now, and the others must not be turned away.
+    let half = Self.length / 2
+    for _ in 0..<50 { #expect(try pair.peer.ask("check 40 \(half) \(half) \(half)") == "ok") }
+    for connection in crowd {
+      connection.send([0xab])
+      connection.finish()
+    }
+    for connection in crowd { #expect(connection.isClosedByPeer) }
+    let reader = try RawConnection(port: port)
+    reader.request(.read, pair.peer.address, UInt64(8 * count))
+    #expect(reader.status() == .ok)
+    #expect(reader.receive(8 * count) == [UInt8](repeating: 0xab, count: 8 * count))
+  }
+
+  private func requireFiles() throws {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    try #require(limit.rlim_cur > 3000 || limit.rlim_cur == .max, "this test needs 3000 open files: ulimit -n")
   }
 }

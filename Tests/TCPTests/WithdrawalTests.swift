@@ -31,7 +31,7 @@ struct WithdrawalTests {
         logger: logger)
       buffer = try HostBuffer(length: WithdrawalTests.length)
       server = try TCPServer(
-        registry: registry, incarnation: "host", options: TCPOptions([:]), ports: 20_000...32_000, backlog: 16,
+        registry: registry, incarnation: "host", options: TCPOptions([:]), ports: 20_000...32_000,
         logger: logger)
       fill(70)
       try registry.register(

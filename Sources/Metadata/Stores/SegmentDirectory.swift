@@ -139,6 +139,11 @@ public final class SegmentDirectory: PeerLocator {
     return try read(value, key, server) { (body) throws(WireError) in try SegmentDescriptor(decoding: body) }
   }
 
+  /// Where `server` is. Throws what ``segmentDescriptor(of:)`` throws.
+  public func location(of server: String) throws(MetadataError) -> HostPort {
+    try result { _ in location(of: server, fresh: false, on: group.any()) }
+  }
+
   /// Where `server` is. Fails as ``segmentDescriptor(of:)`` does.
   public func location(of server: String, fresh: Bool, on loop: any EventLoop) -> EventLoopFuture<HostPort> {
     if !fresh, let location = known.withLock({ $0[server] }) { return loop.makeSucceededFuture(location) }

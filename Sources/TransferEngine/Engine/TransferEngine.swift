@@ -114,8 +114,7 @@ public final class TransferEngine: Sendable {
       var server: TCPServer?
       do throws(TransferError) {
         server = try TCPServer(
-          registry: registry, incarnation: incarnation, options: tcpOptions, ports: options.portRange,
-          backlog: options.listenBacklog, logger: logger)
+          registry: registry, incarnation: incarnation, options: tcpOptions, ports: options.portRange, logger: logger)
       } catch {
         guard fabric != nil else {
           daemon.close()

@@ -9,7 +9,15 @@ struct DescriptorSource: Sendable {
   /// What the engine named `name` publishes.
   func descriptor(of name: String) throws(TransferError) -> SegmentDescriptor {
     do {
-      if let directory { return try directory.segmentDescriptor(of: name) }
+      if let directory {
+        var descriptor = try directory.segmentDescriptor(of: name)
+        // Older engines do not say where their data port is. It is where the engine is, which a name in a store
+        // does not tell.
+        if descriptor.transport == .tcp, descriptor.tcpDataHost == nil {
+          descriptor.tcpDataHost = try directory.location(of: name).host
+        }
+        return descriptor
+      }
       return try client.segmentDescriptor(of: name)
     } catch {
       throw TransferError(error)

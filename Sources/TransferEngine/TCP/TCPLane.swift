@@ -30,6 +30,8 @@ final class TCPLane {
   private var socket: Int32 = -1
   /// Exchanges that this connection has completed.
   private var exchanges = 0
+  /// Exchanges that are to have one request only, so that a fault says which request it is about.
+  private var careful = 0
 
   // The exchange that is under way.
   private let window = UnsafeMutablePointer<WorkRequestPointer>.allocate(capacity: windowLimit)
@@ -41,10 +43,11 @@ final class TCPLane {
   private var settlement = Settlement()
   /// What was settled since the peer's counters were told.
   private var counts = TCPStatistics.Counts()
+  /// Room for one more, as in ``parts``: the fence.
   private let headers = UnsafeMutableRawPointer.allocate(
-    byteCount: windowLimit * TCPRequestHeader.length, alignment: 8)
+    byteCount: (windowLimit + 1) * TCPRequestHeader.length, alignment: 8)
   private let statuses = UnsafeMutableRawPointer.allocate(byteCount: windowLimit * TCPStatusFrame.length, alignment: 8)
-  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2 * windowLimit)
+  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2 * windowLimit + 1)
 
   /// A payload from this size on is received by itself, with one call that comes back when it is complete.
   private static let largePayload = 64 << 10
@@ -68,8 +71,9 @@ final class TCPLane {
       // A connection that the peer has closed meanwhile takes bytes, and loses them.
       if socket >= 0, !StreamSocket.isQuiet(socket) { disconnect() }
       guard socket >= 0 || connect() else { continue }
-      count = peer.take(into: window, limit: Self.windowLimit)
+      count = peer.take(into: window, limit: careful > 0 ? 1 : Self.windowLimit)
       guard count > 0 else { continue }
+      careful = max(0, careful - 1)
       if let fault = exchange() {
         recover(from: fault)
       } else {
@@ -136,12 +140,13 @@ final class TCPLane {
       }
       return fault
     }
-    if !isAcknowledged {
-      while done < count, window[done].pointee.opcode == .write { completeFirst() }
-      flush()
-    }
     return receive(onlyWhatIsThere: false)
   }
+
+  /// Whether a read of one byte follows the requests, which end with a write that nothing acknowledges. A server takes
+  /// the requests of a connection one after the other, so what it answers to a read says that the writes before are in
+  /// its memory.
+  private var hasFence: Bool { !isAcknowledged && count > 0 && window[count - 1].pointee.opcode == .write }
 
   private func completeFirst() {
     counts.operations &+= 1
@@ -179,6 +184,13 @@ final class TCPLane {
         parts[total] = clinux_part(base: request.pointee.local, length: request.pointee.length)
         total += 1
       }
+    }
+    if hasFence {
+      let place = headers + count * TCPRequestHeader.length
+      TCPRequestHeader(.read, address: window[count - 1].pointee.remote, size: 1, isAcknowledged: false)
+        .encode(into: place)
+      parts[total] = clinux_part(base: place, length: TCPRequestHeader.length)
+      total += 1
     }
     var first = 0
     var lastProgress = Clock.now
@@ -253,10 +265,16 @@ final class TCPLane {
       offset = 0
       index += 1
     }
+    if hasFence {
+      // What the byte is does not matter.
+      parts[total] = clinux_part(base: statuses, length: 1)
+      total += 1
+    }
     return (total, false)
   }
 
-  /// Settles what `bytes` more received bytes complete.
+  /// Settles what `bytes` more received bytes complete. Writes without an acknowledgement are complete when anything
+  /// arrives that comes after them.
   private func accept(_ bytes: Int, _ statusLength: Int) -> Fault? {
     var rest = bytes
     while rest > 0, done < count {
@@ -304,6 +322,9 @@ final class TCPLane {
         // The peer closed a connection that had been used before, perhaps before it saw any of this. All of it can be
         // done twice: the same bytes go to the same places.
         victim.pointee.retries.insert(.connection)
+      } else if !isAcknowledged, count > 1, victim.pointee.opcode == .write {
+        // It may have been refused, or one after it: they are done again one by one, until it is known which.
+        careful = Self.windowLimit
       } else {
         peer.report("\(what) failed: the connection broke: \(reason)")
         failFirst(as: .failed)

@@ -27,17 +27,22 @@ final class TCPServer: @unchecked Sendable {
   private var threads = 0
   private var isClosed = false
 
-  /// Connections served at once. Over it, the one that has been idle longest goes.
+  /// Connections served at once. Over it, the one that has been idle longest goes, or else the next one waits.
   static let sessionLimit = 1024
+  /// Without a request for so long, in nanoseconds, a connection is idle: the request of one that is new may be on its
+  /// way.
+  private static let grace: UInt64 = 1_000_000_000
+  /// Connections that the kernel keeps until they are accepted, unless its own limit is lower: there are peers that
+  /// open one for each request of a batch, and one that finds no room tries again after a second.
+  private static let backlog = Int32(SOMAXCONN)
   private static let draws = 500
   private static let stackSize = 512 << 10
 
   /// Binds a port and starts to serve what `registry` holds.
   init(
-    registry: LocalRegistry, incarnation: String, options: TCPOptions, ports: ClosedRange<UInt16>, backlog: Int32,
-    logger: Logger
+    registry: LocalRegistry, incarnation: String, options: TCPOptions, ports: ClosedRange<UInt16>, logger: Logger
   ) throws(TransferError) {
-    (listener, port) = try Self.listen(ports, backlog: backlog)
+    (listener, port) = try Self.listen(ports)
     self.registry = registry
     life = TCPHello(incarnation: incarnation)
     self.options = options
@@ -56,13 +61,11 @@ final class TCPServer: @unchecked Sendable {
   // MARK: Listening
 
   /// One socket for IPv6 and IPv4, or for IPv4 where the host has no IPv6.
-  private static func listen(
-    _ ports: ClosedRange<UInt16>, backlog: Int32
-  ) throws(TransferError) -> (Int32, UInt16) {
+  private static func listen(_ ports: ClosedRange<UInt16>) throws(TransferError) -> (Int32, UInt16) {
     var failure = "no port was tried"
     for port in ports.shuffled().prefix(draws) {
       for family in [AF_INET6, AF_INET] {
-        switch bind(family, port, backlog: backlog) {
+        switch bind(family, port) {
         case .success(let socket): return (socket, port)
         case .failure(let error):
           failure = "port \(port): \(StreamSocket.describe(error.code))"
@@ -81,7 +84,7 @@ final class TCPServer: @unchecked Sendable {
 
   private struct BindError: Error { let code: Int32 }
 
-  private static func bind(_ family: Int32, _ port: UInt16, backlog: Int32) -> Result<Int32, BindError> {
+  private static func bind(_ family: Int32, _ port: UInt16) -> Result<Int32, BindError> {
     let socket = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard socket >= 0 else { return .failure(BindError(code: errno)) }
     // Connections of an earlier life, which the kernel remembers for a minute, do not keep the port.
@@ -131,7 +134,9 @@ final class TCPServer: @unchecked Sendable {
       } else if [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(code) {
         // The connection stays in the kernel's queue until there is room.
         log.warning("TCP: a connection cannot be accepted: \(StreamSocket.describe(code)). Raise ulimit -n.")
+        monitor.lock()
         evictIdlest()
+        monitor.unlock()
         Thread.pause(microseconds: 20_000)
       } else if code != EINTR, code != ECONNABORTED {
         log.warning("TCP: accepting failed: \(StreamSocket.describe(code))")
@@ -149,15 +154,7 @@ final class TCPServer: @unchecked Sendable {
     let session = TCPSession(
       socket, registry: registry, life: life, progressTimeout: options.progressTimeout, log: log)
     monitor.lock()
-    let isFull = sessions.count >= Self.sessionLimit
-    monitor.unlock()
-    if isFull, !evictIdlest() {
-      log.warning("TCP: \(Self.sessionLimit) connections are busy; another one is refused")
-      Glibc.close(socket)
-      return
-    }
-    monitor.lock()
-    guard !isClosed else {
+    guard makeRoom() else {
       monitor.unlock()
       Glibc.close(socket)
       return
@@ -176,12 +173,30 @@ final class TCPServer: @unchecked Sendable {
     }
   }
 
-  /// Ends the session that has waited longest for its next request. Returns whether there was one.
+  /// Waits until one more connection can be served; those that come after it wait in the kernel. Returns false if none
+  /// could for as long as a connection may stand still, or at the end. For the holder of the monitor.
+  private func makeRoom() -> Bool {
+    let deadline = Clock.now &+ options.progressTimeout
+    while !isClosed {
+      if sessions.count < Self.sessionLimit { return true }
+      if evictIdlest() { continue }
+      let now = Clock.now
+      guard now < deadline else {
+        log.warning("TCP: \(Self.sessionLimit) connections are busy; another one is refused")
+        return false
+      }
+      // One that ends announces it; that one has become idle is seen by looking again.
+      _ = ended.wait(until: min(deadline, now &+ Self.grace / 4))
+    }
+    return false
+  }
+
+  /// Ends the session that has waited longest for its next request, if that is long. Returns whether there was one. For
+  /// the holder of the monitor.
   @discardableResult
   private func evictIdlest() -> Bool {
-    monitor.lock()
-    defer { monitor.unlock() }
-    let idle = sessions.filter(\.isIdle).min { $0.idleSince < $1.idleSince }
+    let now = Clock.now
+    let idle = sessions.sorted { $0.idleSince < $1.idleSince }.first { $0.isIdle(at: now, for: Self.grace) }
     guard let idle else { return false }
     log.warning("TCP: more than \(sessions.count - 1) connections; the one that is idle longest is closed")
     sessions.removeAll { $0 === idle }
@@ -220,6 +235,7 @@ final class TCPServer: @unchecked Sendable {
     // Lets the thread that accepts go, which then closes the socket.
     shutdown(listener, Int32(SHUT_RDWR))
     for session in sessions { session.end() }
+    ended.broadcast()
   }
 
   /// Waits until all threads have ended. Returns false at `deadline`.

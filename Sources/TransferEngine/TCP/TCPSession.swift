@@ -47,7 +47,13 @@ final class TCPSession: @unchecked Sendable {
 
   // MARK: For the server
 
-  var isIdle: Bool { idleSince != 0 && !isEnding.load(ordering: .relaxed) }
+  /// Whether it has waited for a request for `duration` nanoseconds, and none has arrived that its thread is yet to see:
+  /// one of the first framing is never asked for again. Only until ``close()``.
+  func isIdle(at now: UInt64, for duration: UInt64) -> Bool {
+    let since = idleSince
+    guard since != 0, now > since, now &- since >= duration, !isEnding.load(ordering: .relaxed) else { return false }
+    return StreamSocket.isQuiet(socket)
+  }
   var idleSince: UInt64 { waiting.load(ordering: .relaxed) }
 
   /// Breaks the connection; its thread ends soon. Only until ``close()``.
