@@ -95,6 +95,12 @@ public struct FabricLibrary: @unchecked Sendable {
     setenv("FI_HMEM", "system", 0)
   }
 
+  /// Whether libfabric may look at CUDA, as far as `FI_HMEM` says, which it reads once: with its first call.
+  public static var mayUseCUDA: Bool {
+    guard let value = getenv("FI_HMEM").map({ String(cString: $0) }) else { return true }
+    return value.split(separator: ",").contains { $0 == "cuda" }
+  }
+
   /// The library's text for a positive error number.
   public func text(_ code: Int32) -> String {
     functions.strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -14,12 +14,29 @@ extension PeerCommands {
       guard let statistics = engine.tcpStatistics else { return "none" }
       let numbers = [statistics.initiated, statistics.served].flatMap { [$0.bytes, $0.operations, $0.failures] }
       return "ok " + numbers.map(String.init).joined(separator: " ")
+    case "location":
+      return "ok " + (try engine.describe(.local).buffers.map(\.location)).joined(separator: ",")
+    case "refused":
+      // `[OFFSET LENGTH [LOCATION]]`: the error of a registration that must fail.
+      return refusal(words)
     case "write-for":
       return try writeFor(words)
     case "write-notify":
       return try notify(words)
     default:
       return nil
+    }
+  }
+
+  private func refusal(_ words: [String]) -> String {
+    let numbers = words.compactMap { Int($0) }
+    do {
+      try engine.register(
+        base + (numbers.first ?? 0), length: numbers.count > 1 ? numbers[1] : length,
+        location: words.count > 2 ? words[2] : "*")
+      return "registered"
+    } catch {
+      return "refused \(error)"
     }
   }
 

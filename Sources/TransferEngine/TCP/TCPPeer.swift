@@ -1,3 +1,4 @@
+internal import Cuda
 internal import Glibc
 internal import Logging
 internal import Synchronization
@@ -158,12 +159,17 @@ final class TCPPeer: @unchecked Sendable {
     let share = min(max(bytes / options.lanes, Self.smallestShare), Self.largestShare)
     var taken = 0
     var size = 0
+    var staged = 0
     while taken < limit, let request = head {
       if taken > 0 {
         // While the payload of a write is sent, nobody reads the answers to reads before it: the peer might wait for
         // that, and we for the peer.
         if request.pointee.opcode == .write, window[taken - 1].pointee.opcode == .read { break }
         if size + request.pointee.length > share { break }
+      }
+      if request.pointee.isOnGPU {
+        staged += request.pointee.length
+        if taken > 0, staged > StagingBuffer.length { break }
       }
       removeFirst()
       window[taken] = request
