@@ -379,12 +379,12 @@ static void protect(int protection)
 	struct block *b;
 
 	for (b = blocks; b; b = b->next)
-		if (b->registered > 0)
+		if (b->registered)
 			mprotect((void *)(uintptr_t)b->address, b->mapped, protection);
 }
 
-/* A NIC maps (1) or unmaps (-1) the memory at `address`; 0 if all of it is memory of `device`. */
-EXPORT int fakecuda_nic_map(uint64_t address, size_t length, int device, int change)
+/* A NIC maps the memory at `address`; 0 if all of it is memory of `device`. */
+EXPORT int fakecuda_nic_map(uint64_t address, size_t length, int device)
 {
 	struct block *b;
 	int ret = INVALID_VALUE;
@@ -392,7 +392,7 @@ EXPORT int fakecuda_nic_map(uint64_t address, size_t length, int device, int cha
 	pthread_mutex_lock(&lock);
 	b = find(address);
 	if (b && b->device == device && !b->managed && length <= b->length - (address - b->address)) {
-		b->registered += change;
+		b->registered = 1;
 		ret = SUCCESS;
 	}
 	pthread_mutex_unlock(&lock);
