@@ -72,7 +72,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
-      name: "TestPeer", dependencies: ["Cuda", "TransferEngine", "Memory", logging], path: "Tests/Peer",
+      name: "TestPeer", dependencies: ["Cuda", "Memory", "Topology", "TransferEngine", logging], path: "Tests/Peer",
       swiftSettings: settings),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
@@ -80,7 +80,7 @@ let package = Package(
       name: "FabricTests", dependencies: ["Fabric", "CFabric", "SimulatedFabric"], swiftSettings: settings),
     .testTarget(
       name: "CudaTests",
-      dependencies: ["Cuda", "Memory", "SimulatedFabric", "TestSupport", "TestPeer", "TransferEngine", logging],
+      dependencies: ["Cuda", "Memory", "TestSupport", "TestPeer", "Topology", "TransferEngine", logging],
       swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(

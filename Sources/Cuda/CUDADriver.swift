@@ -53,7 +53,7 @@ public final class CUDADriver: @unchecked Sendable {
     return driver
   }
 
-  private static func open(_ path: String, onlyIfMapped: Bool) throws(CUDAError) -> CUDADriver {
+  static func open(_ path: String, onlyIfMapped: Bool) throws(CUDAError) -> CUDADriver {
     var functions = ccuda_functions()
     let reason = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { text -> String? in
       text.initialize(repeating: 0)
@@ -80,7 +80,8 @@ public final class CUDADriver: @unchecked Sendable {
     case CCUDA_SUCCESS: break
     case CCUDA_INVALID_VALUE, CCUDA_NOT_INITIALIZED, CCUDA_DEINITIALIZED, CCUDA_NO_DEVICE, CCUDA_INVALID_CONTEXT:
       return .host
-    default: throw error("cuPointerGetAttribute", result, advice: "An earlier fault of the GPU's work may be the cause.")
+    default:
+      throw error("cuPointerGetAttribute", result, advice: "An earlier fault of the GPU's work may be the cause.")
     }
     var isManaged: UInt32 = 0
     // A driver that does not know the question has no such memory.
@@ -105,7 +106,8 @@ public final class CUDADriver: @unchecked Sendable {
       guard functions.device(&device, ordinal) == 0,
         functions.pci_bus_id(&text, Int32(text.count - 1), device) == 0
       else { return nil }
-      addresses.append(String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self).lowercased())
+      let bytes = text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+      addresses.append(String(decoding: bytes, as: UTF8.self).lowercased())
     }
     return addresses
   }

@@ -7,7 +7,8 @@
  *
  *   FAKE_CUDA_DEVICES      number of devices (default 2)
  *   FAKE_CUDA_PCI          PCI address of device 0 (default 0000:17:00.0); the others' buses follow, downwards
- *   FAKE_CUDA_FAIL_COPIES  so many copies succeed, those after them fail
+ *   FAKE_CUDA_FAIL_FROM    the number of the first copy that fails, counted from 1: it and all after it do
+ *   FAKE_CUDA_FAIL_ONCE    the number of a copy that fails
  *
  * fakecuda_nic_begin and fakecuda_nic_end are for the fake EFA provider: between them the memory can be touched, as a
  * NIC can that reaches a real GPU.
@@ -54,7 +55,7 @@ struct stream {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int initialized, devices = 2, nic_users;
-static long copies_left = -1;
+static long copies, fail_from, fail_once;
 static struct context primary[MAX_DEVICES];
 static struct block *blocks;
 static __thread struct context *stack[MAX_DEPTH];
@@ -81,8 +82,10 @@ EXPORT int cuInit(unsigned flags)
 	pthread_mutex_lock(&lock);
 	if (text && atoi(text) > 0 && atoi(text) <= MAX_DEVICES)
 		devices = atoi(text);
-	if (!initialized && (text = getenv("FAKE_CUDA_FAIL_COPIES")))
-		copies_left = atol(text);
+	if ((text = getenv("FAKE_CUDA_FAIL_FROM")))
+		fail_from = atol(text);
+	if ((text = getenv("FAKE_CUDA_FAIL_ONCE")))
+		fail_once = atol(text);
 	initialized = 1;
 	pthread_mutex_unlock(&lock);
 	return SUCCESS;
@@ -320,12 +323,11 @@ EXPORT int cuMemcpyAsync(uint64_t to, uint64_t from, size_t length, struct strea
 	if (!current() || !stream || stream->context != current())
 		return INVALID_CONTEXT;
 	pthread_mutex_lock(&lock);
+	copies++;
 	if (!content(to, length) || !content(from, length))
 		ret = INVALID_VALUE;
-	else if (copies_left == 0)
+	else if (copies == fail_once || (fail_from && copies >= fail_from))
 		ret = LAUNCH_FAILED;
-	else if (copies_left > 0)
-		copies_left--;
 	if (!ret) {
 		c = calloc(1, sizeof *c);
 		*c = (struct copy){ NULL, to, from, length };

@@ -1,3 +1,6 @@
+import Cuda
+import Glibc
+import Topology
 import TransferEngine
 
 extension PeerCommands {
@@ -16,6 +19,18 @@ extension PeerCommands {
       return "ok " + numbers.map(String.init).joined(separator: " ")
     case "location":
       return "ok " + (try engine.describe(.local).buffers.map(\.location)).joined(separator: ",")
+    case "cuda":
+      return TransferEngine.hasCUDA ? "yes" : "no"
+    case "topology":
+      return "ok " + engine.topology.json(styled: false)
+    case "nics":
+      return "ok " + engine.nics.map { "\($0.completedOperations)" }.joined(separator: " ")
+    case "context":
+      return "ok \(try currentContext())"
+    case "enter":
+      // `GPU`: makes its context current, as a program does that uses it.
+      try CUDADriver.load().context(of: Int(try one(words)) ?? 0).enter()
+      return "ok \(try currentContext())"
     case "refused":
       // `[OFFSET LENGTH [LOCATION]]`: the error of a registration that must fail.
       return refusal(words)
@@ -26,6 +41,17 @@ extension PeerCommands {
     default:
       return nil
     }
+  }
+
+  /// What CUDA has current on this thread; 0 for nothing.
+  private func currentContext() throws -> UInt {
+    typealias GetCurrent = @convention(c) (UnsafeMutablePointer<UInt>) -> Int32
+    guard let library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), let symbol = dlsym(library, "cuCtxGetCurrent")
+    else { throw PeerError("no CUDA") }
+    var context: UInt = 0
+    let result = unsafeBitCast(symbol, to: GetCurrent.self)(&context)
+    guard result == 0 else { throw PeerError("cuCtxGetCurrent: \(result)") }
+    return context
   }
 
   private func refusal(_ words: [String]) -> String {

@@ -42,7 +42,6 @@ enum {
 /* FUNCTION(symbol, member, parameters) */
 #define CCUDA_FUNCTIONS(FUNCTION)                                                                                    \
 	FUNCTION(cuInit, init, (unsigned flags))                                                                     \
-	FUNCTION(cuDriverGetVersion, driver_version, (int *version))                                                 \
 	FUNCTION(cuGetErrorString, error_string, (ccuda_result result, const char **text))                           \
 	FUNCTION(cuDeviceGetCount, device_count, (int *count))                                                       \
 	FUNCTION(cuDeviceGet, device, (ccuda_device *device, int ordinal))                                           \
@@ -51,7 +50,6 @@ enum {
 	FUNCTION(cuDevicePrimaryCtxRelease_v2, release_primary_context, (ccuda_device device))                       \
 	FUNCTION(cuCtxPushCurrent_v2, push_context, (ccuda_context context))                                         \
 	FUNCTION(cuCtxPopCurrent_v2, pop_context, (ccuda_context *context))                                          \
-	FUNCTION(cuCtxGetCurrent, current_context, (ccuda_context *context))                                         \
 	FUNCTION(cuPointerGetAttribute, pointer_attribute, (void *value, int attribute, ccuda_address address))      \
 	FUNCTION(cuMemAlloc_v2, allocate, (ccuda_address *address, size_t length))                                   \
 	FUNCTION(cuMemFree_v2, free, (ccuda_address address))                                                        \

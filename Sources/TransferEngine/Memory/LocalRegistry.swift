@@ -188,10 +188,11 @@ final class LocalRegistry: Sendable {
       topology.learn(from: driver)
     }
     let plan: RegistrationPlan
-    // Of a GPU's memory the smallest page is counted, which is the safe side: the kernel does not show its own.
+    // Of a GPU's memory, whose pages the kernel does not show, the smallest are counted, which is the safe side.
     // Asking reads the map of the whole process, which takes long, and no buffer that is too small to be touched first
     // meets a NIC's page limit however small its pages are.
-    let pageSize = gpu == nil && buffer.length >= Prefault.minimumLength ? PageSize.kernelPageSize(of: address) : PageSize.system
+    let isAsked = gpu == nil && buffer.length >= Prefault.minimumLength
+    let pageSize = isAsked ? PageSize.kernelPageSize(of: address) : PageSize.system
     do {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,
