@@ -97,8 +97,12 @@ public struct FabricLibrary: @unchecked Sendable {
 
   /// Whether libfabric may look at CUDA, as far as `FI_HMEM` says, which it reads once: with its first call.
   public static var mayUseCUDA: Bool {
-    guard let value = getenv("FI_HMEM").map({ String(cString: $0) }) else { return true }
-    return value.split(separator: ",").contains { $0 == "cuda" }
+    allowsCUDA(getenv("FI_HMEM").map { String(cString: $0) } ?? "")
+  }
+
+  /// What a value of `FI_HMEM` means: names with semicolons between them, and all of them where there is none.
+  static func allowsCUDA(_ value: String) -> Bool {
+    value.isEmpty || value.split(separator: ";").contains { $0.lowercased() == "cuda" }
   }
 
   /// The library's text for a positive error number.

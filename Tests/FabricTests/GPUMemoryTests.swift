@@ -19,6 +19,13 @@ import Testing
     #expect(found.allSatisfy { $0.reachesGPUMemory == (isThere && isWanted) })
   }
 
+  @Test(arguments: [
+    ("", true), ("cuda", true), ("system;CUDA", true), ("system", false), ("rocr;ze", false), (";", false),
+  ])
+  func theUsersWordIsUnderstood(value: String, allows: Bool) {
+    #expect(FabricLibrary.allowsCUDA(value) == allows)
+  }
+
   @Test func isRegisteredAsTheGPUs() throws {
     var options = FabricOptions()
     options.deviceMemory = true

@@ -70,9 +70,10 @@ final class TCPPeer: @unchecked Sendable {
   private static let idleTime: UInt64 = 60_000_000_000
   /// After a round of connecting that failed, in nanoseconds.
   private static let coolDown: UInt64 = 1_000_000_000
-  /// What one lane takes at once: enough to fill the connection, little enough that the others get some.
+  /// What one lane takes at once: enough to fill the connection, little enough that the others get some and that it fits
+  /// into the staging buffer.
   private static let smallestShare = 128 << 10
-  private static let largestShare = 1 << 20
+  private static let largestShare = min(1 << 20, StagingBuffer.length)
 
   init(
     name: String, host: String, port: UInt16, version: Int, life: PeerLife, options: TCPOptions, traffic: Traffic,
@@ -159,17 +160,12 @@ final class TCPPeer: @unchecked Sendable {
     let share = min(max(bytes / options.lanes, Self.smallestShare), Self.largestShare)
     var taken = 0
     var size = 0
-    var staged = 0
     while taken < limit, let request = head {
       if taken > 0 {
         // While the payload of a write is sent, nobody reads the answers to reads before it: the peer might wait for
         // that, and we for the peer.
         if request.pointee.opcode == .write, window[taken - 1].pointee.opcode == .read { break }
         if size + request.pointee.length > share { break }
-      }
-      if request.pointee.isOnGPU {
-        staged += request.pointee.length
-        if taken > 0, staged > StagingBuffer.length { break }
       }
       removeFirst()
       window[taken] = request
