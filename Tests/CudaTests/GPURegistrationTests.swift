@@ -98,6 +98,12 @@ struct EFARegistrationTests {
     #expect(try near.mismatch(seed: 2, length: 1 << 20) == nil)
   }
 
+  @Test func memoryThatMovesIsNotForNICs() throws {
+    let answer = try FakeCuda.peer(gpu: 0, provider: "efa").ask("managed")
+    #expect(answer.hasPrefix("refused") && answer.contains("cudaMallocManaged"), "\(answer)")
+    #expect(try FakeCuda.peer(gpu: 0, provider: nil).ask("managed") == "registered")
+  }
+
   @Test(arguments: [["FAKE_EFA_HMEM": "0"], ["FI_HMEM": "system"]])
   func nicsThatDoNotReachItSaySo(environment: [String: String]) throws {
     do {

@@ -58,6 +58,21 @@ struct GPUTransferTests {
     #expect(try peer.mismatch(seed: 6, length: length) == nil)
   }
 
+  /// A peer without a NIC reaches the memory by the listener beside the NICs, and the other way round.
+  @Test(.enabled(if: TestFabric.fakeNICs > 0, "\(TestFabric.fakeEFAAdvice)"), arguments: [true, false])
+  func besideTheNICs(isNearWithNICs: Bool) throws {
+    let length = 5_000_003
+    let near = try FakeCuda.peer(gpu: 0, provider: isNearWithNICs ? "efa" : nil)
+    let far = try FakeCuda.peer(gpu: 1, provider: isNearWithNICs ? nil : "efa")
+    try near.fill(seed: 1, length: length)
+    #expect(try near.ask("write \(far.name) 0 \(far.address + 1) \(length) 1") == "completed \(length)")
+    #expect(try far.mismatch(seed: 1, offset: 1, length: length) == nil)
+    try far.fill(seed: 2, length: length)
+    #expect(try near.ask("read \(far.name) 3 \(far.address) \(length) 1") == "completed \(length)")
+    #expect(try near.mismatch(seed: 2, offset: 3, length: length) == nil)
+    #expect(try near.ask("tcp").hasPrefix("ok \(2 * length) "))
+  }
+
   @Test("What the GPU does not give or take has failed, and the engines go on", arguments: ["write", "read"])
   func copiesThatFail(verb: String) throws {
     let length = 3 << 20

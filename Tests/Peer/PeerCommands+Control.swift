@@ -31,6 +31,8 @@ extension PeerCommands {
       // `GPU`: makes its context current, as a program does that uses it.
       try CUDADriver.load().context(of: Int(try one(words)) ?? 0).enter()
       return "ok \(try currentContext())"
+    case "managed":
+      return try registerManaged()
     case "refused":
       // `[OFFSET LENGTH [LOCATION]]`: the error of a registration that must fail.
       return refusal(words)
@@ -52,6 +54,28 @@ extension PeerCommands {
     let result = unsafeBitCast(symbol, to: GetCurrent.self)(&context)
     guard result == 0 else { throw PeerError("cuCtxGetCurrent: \(result)") }
     return context
+  }
+
+  /// Registers memory that CUDA moves between host and GPU.
+  private func registerManaged() throws -> String {
+    typealias Allocate = @convention(c) (UnsafeMutablePointer<UInt>, Int, UInt32) -> Int32
+    let context = try CUDADriver.load().context(of: 0)
+    guard let library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD),
+      let symbol = dlsym(library, "cuMemAllocManaged")
+    else { throw PeerError("no CUDA") }
+    try context.enter()
+    defer { context.leave() }
+    var address: UInt = 0
+    let result = unsafeBitCast(symbol, to: Allocate.self)(&address, 4096, 1)
+    guard result == 0, let memory = UnsafeMutableRawPointer(bitPattern: address) else {
+      throw PeerError("cuMemAllocManaged: \(result)")
+    }
+    do {
+      try engine.register(memory, length: 4096)
+      return "registered"
+    } catch {
+      return "refused \(error)"
+    }
   }
 
   private func refusal(_ words: [String]) -> String {
