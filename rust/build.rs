@@ -6,7 +6,12 @@ use std::process::{exit, Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for name in ["MOONRAIL_LIB_DIR", "PKG_CONFIG_PATH", "PKG_CONFIG", "DOCS_RS"] {
+    for name in [
+        "MOONRAIL_LIB_DIR",
+        "PKG_CONFIG_PATH",
+        "PKG_CONFIG",
+        "DOCS_RS",
+    ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     // Documentation is built without linking anything.

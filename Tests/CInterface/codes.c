@@ -123,7 +123,6 @@ static void memory_codes(transfer_engine_t engine, unsigned char *memory)
 
 	EQUAL(registerLocalMemory(engine, memory, 0, "*", 1), -1);
 	EQUAL(registerLocalMemory(engine, memory, SIZE_MAX, "*", 1), -1);
-	EQUAL(registerLocalMemory(engine, memory, SIZE_MAX / 2, "*", 1), -1);
 	EQUAL(registerLocalMemory(engine, NULL, SIZE, "*", 1), -1);
 	EQUAL(registerLocalMemory(engine, memory, SIZE, NULL, 1), -1);
 	EQUAL(registerLocalMemory(engine, memory, SIZE, "\xff", 1), -1);

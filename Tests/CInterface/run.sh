@@ -41,7 +41,8 @@ compile g++ Tests/CInterface/layouts.cpp layouts -std=c++11
 
 say "the C tests"
 timeout 20 "$work/layouts"
-timeout 120 "$work/codes" 2> "$work/codes.log" || fail "codes: $(tail -n 20 "$work/codes.log")"
+timeout 120 "$work/codes" 2> "$work/codes.log" ||
+  fail "codes: $(grep "\.c:" "$work/codes.log" || tail -n 20 "$work/codes.log")"
 timeout 120 "$work/processes"
 timeout 120 "$work/peers" tcp
 Tests/FakeEFA/build.sh .build/fake-efa

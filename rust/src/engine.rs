@@ -393,8 +393,9 @@ impl TransferEngine {
         let mut length = 64 << 10;
         loop {
             let mut text = vec![0 as c_char; length];
-            let code =
-                unsafe { ffi::showLinks(self.handle, text.as_mut_ptr(), length, c_int::from(json)) };
+            let code = unsafe {
+                ffi::showLinks(self.handle, text.as_mut_ptr(), length, c_int::from(json))
+            };
             if code == 0 {
                 return Ok(unsafe { string(text.as_ptr()) });
             }

@@ -22,14 +22,22 @@ pub enum EngineError {
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EngineError::NullHandle => write!(f, "the engine could not be created; its log says why"),
-            EngineError::InvalidString(error) => write!(f, "a string cannot be passed to C: {error}"),
+            EngineError::NullHandle => {
+                write!(f, "the engine could not be created; its log says why")
+            }
+            EngineError::InvalidString(error) => {
+                write!(f, "a string cannot be passed to C: {error}")
+            }
             EngineError::OperationFailed(code) => {
                 write!(f, "the transfer engine returned {code}; its log says why")
             }
             EngineError::InvalidArgument(what) => write!(f, "{what}"),
-            EngineError::TransferFailed => write!(f, "the transfer failed; the engine's log says why"),
-            EngineError::Timeout => write!(f, "the transfer is not done in the time that was given"),
+            EngineError::TransferFailed => {
+                write!(f, "the transfer failed; the engine's log says why")
+            }
+            EngineError::Timeout => {
+                write!(f, "the transfer is not done in the time that was given")
+            }
         }
     }
 }

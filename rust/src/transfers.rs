@@ -52,13 +52,7 @@ impl TransferEngine {
         let list = requests.as_ptr() as *mut TransferRequest;
         with_message(message, |message| {
             check(unsafe {
-                ffi::submitTransferWithNotify(
-                    self.handle,
-                    batch.0,
-                    list,
-                    requests.len(),
-                    message,
-                )
+                ffi::submitTransferWithNotify(self.handle, batch.0, list, requests.len(), message)
             })
         })
     }

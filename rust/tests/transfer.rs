@@ -121,12 +121,7 @@ fn batches_live_and_die() {
             .transfer_submit_write(&far.name, local, far.address(), 1)
     };
     let batch = submitted.unwrap();
-    while !near
-        .engine
-        .transfer_check_status(batch)
-        .unwrap()
-        .is_final()
-    {
+    while !near.engine.transfer_check_status(batch).unwrap().is_final() {
         std::thread::yield_now();
     }
     near.engine.free_batch_id(batch).unwrap();
