@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the distribution's packages that the build and the tests need, those only that are missing.
-# Usage: setup.sh [bench]     bench: also what `make bench` needs.
+# Usage: setup.sh [bench | test]     bench, test: also what `make bench` or `make test` needs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -10,6 +10,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # etcd-server, redis-server: the tests start both, on ports of their own.
 packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev etcd-server redis-server)
 if [ "${1:-}" = bench ]; then packages+=(valgrind); fi
+# pkg-config, cargo: the tests of the C library and of the Rust crate.
+if [ "${1:-}" = test ]; then
+  packages+=(pkg-config)
+  command -v cargo > /dev/null || packages+=(cargo)
+fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
   say "not a Debian or Ubuntu system: nothing is installed. Needed are gcc, g++, make, git, libfabric with its headers \
