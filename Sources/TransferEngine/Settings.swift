@@ -24,6 +24,8 @@ struct Settings: Sendable {
   var libfabricPath: String?
   /// Ask for the descriptor anew whenever it is needed (`MC_DISABLE_METACACHE`).
   var cachesNoMetadata = false
+  /// Whether an engine with NICs has TCP beside them (`MOONRAIL_TCP`).
+  var hasTCPBeside = true
   /// Seconds between refreshes of all descriptors; 0: never (`MC_TE_METADATA_REFRESH_INTERVAL_SECONDS`).
   var refreshInterval = 0
 
@@ -66,6 +68,7 @@ struct Settings: Sendable {
     cachesNoMetadata = environment["MC_DISABLE_METACACHE"] != nil
     let interval = integer("MC_TE_METADATA_REFRESH_INTERVAL_SECONDS", 0...86_400, otherwise: "never refreshing")
     refreshInterval = interval ?? 0
+    hasTCPBeside = !["0", "false", "no"].contains(environment["MOONRAIL_TCP"]?.lowercased())
     provider = environment["MOONRAIL_PROVIDER"].flatMap { $0.isEmpty ? nil : $0 }
     libfabricPath = environment["MOONRAIL_LIBFABRIC"].flatMap { $0.isEmpty ? nil : $0 }
   }

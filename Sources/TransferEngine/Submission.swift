@@ -206,7 +206,7 @@ extension Submission {
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false
-    slot.pointee.isRetried = false
+    slot.pointee.retries = []
     if let youngest = firstStream?.youngest { youngest.pointee.next = slot } else { firstStream?.oldest = slot }
     firstStream?.youngest = slot
     firstStream?.count &+= 1

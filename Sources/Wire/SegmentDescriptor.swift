@@ -61,7 +61,8 @@ public struct SegmentDescriptor: Equatable, Sendable {
   public var name: String
   /// The transport.
   public var transport: SegmentProtocol
-  /// The TCP data listener's port; 0 where there is none. Some peers publish arbitrary numbers for other transports.
+  /// The TCP data listener's port; 0 where there is none. Of other transports than TCP it means something only beside
+  /// an ``incarnation``: some peers publish arbitrary numbers there.
   public var tcpDataPort: Int
   /// The TCP data listener's host; `nil` when the peer does not say, then the host of the name that was opened.
   public var tcpDataHost: String?
@@ -99,6 +100,14 @@ public struct SegmentDescriptor: Equatable, Sendable {
     self.buffers = buffers
     self.priorityMatrix = priorityMatrix
     self.incarnation = incarnation
+  }
+
+  /// Whether the segment is also, or only, reached over TCP.
+  public var hasTCPListener: Bool {
+    switch transport {
+    case .tcp: true
+    default: incarnation != nil && (1...65_535).contains(tcpDataPort)
+    }
   }
 
   /// The server part of this server's NIC paths.

@@ -62,7 +62,7 @@ extension SegmentDescriptor {
       object.key("rdma_server_name")
       object.string(alternative)
     }
-    if transport == .tcp, let tcpDataHost {
+    if let tcpDataHost {
       object.key("tcp_data_host")
       object.string(tcpDataHost)
     }

@@ -10,6 +10,10 @@ public struct TCPStatusFrame: RawRepresentable, Equatable, Sendable {
   public static let ok = TCPStatusFrame(rawValue: 0)
   /// The range is not inside one registered buffer, or the buffer does not allow this. The connection ends here.
   public static let rejected = TCPStatusFrame(rawValue: 1)
+  /// To a ``TCPHello``: this is the life that is meant.
+  public static let sameLife = TCPStatusFrame(rawValue: 0x4D52_0001)
+  /// To a ``TCPHello``: this is another one. The connection ends here.
+  public static let otherLife = TCPStatusFrame(rawValue: 0x4D52_0002)
 
   /// The code.
   public let rawValue: UInt32

@@ -173,11 +173,11 @@ final class FakePeer: HandshakeService {
     try facing { engine, bytes, peer, _ in
       peer.publish(
         SegmentDescriptor(
-          name: peer.name, transport: .tcp, tcpDataPort: 1,
+          name: peer.name, transport: .other("rdma"),
           buffers: [SegmentDescriptor.Buffer(name: peer.name, address: 0x1000, length: 0x1000)]
         ).encoded())
       let segment = try engine.openSegment(peer.name)
-      #expect(try engine.describe(segment).transport == "tcp")
+      #expect(try engine.describe(segment).transport == "rdma")
       #expect(code { _ = try engine.transfer([write(bytes, to: segment, at: 0x1000)]) } == .transportNotSupported)
       #expect(code { try engine.warmup(segment: peer.name) } == .transportNotSupported)
     }

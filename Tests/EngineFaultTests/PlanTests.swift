@@ -55,7 +55,8 @@ struct Layout {
         name: "cpu:0", address: buffer.start, length: buffer.length, localKeys: keys, remoteKeys: keys)
     }
     return Plan(
-      local: LocalSnapshot(regions: regions) { _ in near }, peer: PeerSnapshot(descriptor, rails: rails),
+      local: LocalSnapshot(regions: regions) { _ in near },
+      peer: PeerSnapshot(descriptor, rails: rails, needsKeys: true),
       usesVirtualAddresses: usesVirtualAddresses, maximumLength: maximumLength)
   }
 

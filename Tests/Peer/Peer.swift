@@ -16,7 +16,7 @@ struct Peer {
           localServerName: options.host, metadataServer: options.metadata, transports: [options.transport],
           provider: options.provider),
         logger: logger)
-      let buffer = try GuardedBuffer(length: options.bufferLength)
+      let buffer = try GuardedBuffer(length: options.bufferLength, at: options.address)
       try engine.register(buffer.baseAddress, length: buffer.length, remoteAccess: options.access)
       say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
       let commands = PeerCommands(

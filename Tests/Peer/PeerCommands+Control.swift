@@ -10,6 +10,10 @@ extension PeerCommands {
     case "warmup":
       try engine.warmup(segment: try one(words))
       return "ok"
+    case "tcp":
+      guard let statistics = engine.tcpStatistics else { return "none" }
+      let numbers = [statistics.initiated, statistics.served].flatMap { [$0.bytes, $0.operations, $0.failures] }
+      return "ok " + numbers.map(String.init).joined(separator: " ")
     case "write-for":
       return try writeFor(words)
     case "write-notify":

@@ -1,7 +1,7 @@
 import TransferEngine
 
 /// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, `--metadata
-/// CONNECTION_STRING`, and `--access none|readOnly|readWrite`, what other engines may do with the buffer.
+/// CONNECTION_STRING`, `--address NUMBER`, where the buffer has to be, and `--access none|readOnly|readWrite`, what other engines may do with the buffer.
 struct PeerOptions {
   var transport = Configuration.Transport.efa
   var provider: String?
@@ -9,6 +9,7 @@ struct PeerOptions {
   var host = "127.0.0.1"
   var bufferLength = 64 << 20
   var metadata = "P2PHANDSHAKE"
+  var address: UInt = 0
 
   init(_ arguments: some Sequence<String>) throws {
     var iterator = arguments.makeIterator()
@@ -26,6 +27,9 @@ struct PeerOptions {
         access = named
       case "--host": host = value
       case "--metadata": metadata = value
+      case "--address":
+        guard let number = UInt(value) else { throw PeerError("--address needs a number") }
+        address = number
       case "--buffer":
         guard let bytes = Int(value) else { throw PeerError("--buffer needs a number") }
         bufferLength = bytes

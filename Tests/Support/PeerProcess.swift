@@ -49,14 +49,16 @@ public final class PeerProcess: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - access: What others may do with its buffer: `none`, `readOnly` or `readWrite`.
+  ///   - address: Where its buffer has to be; 0 for anywhere.
   ///   - environment: Variables on top of this process's; an empty value removes one.
   public convenience init(
     tcp host: String, metadata: String = "P2PHANDSHAKE", bufferLength: Int = 64 << 20, access: String = "readWrite",
-    environment: [String: String] = [:]
+    address: UInt = 0, environment: [String: String] = [:]
   ) throws {
     try self.init(
       arguments: [
         "--transport", "tcp", "--host", host, "--metadata", metadata, "--buffer", "\(bufferLength)", "--access", access,
+        "--address", "\(address)",
       ],
       environment: environment)
   }

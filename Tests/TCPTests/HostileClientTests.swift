@@ -183,6 +183,8 @@ struct HostileClientTests {
       let (last, wraps) = address.addingReportingOverflow(size)
       let isGood = size > 0 && !wraps && address >= start && last <= end
       if isGood, header[16] & 0x7f == 1 { header[16] &= 0x80 }
+      // Nor has a hello of another life its place here.
+      if size == 0 { header[16] &= 0x81 }
       connection.send(header)
       if header[16] & 0x80 != 0 {
         #expect(connection.status() == (isGood ? .ok : .rejected), "seed \(seed), round \(round)")

@@ -71,3 +71,49 @@ final class RawConnection {
     return count == 0 || (count < 0 && errno == ECONNRESET)
   }
 }
+
+/// A listener that nobody has planned for.
+final class RawListener {
+  private let socket: Int32
+
+  init(port: UInt16) throws {
+    socket = Glibc.socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+    var yes: Int32 = 1
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    var address = sockaddr_in6()
+    address.sin6_family = sa_family_t(AF_INET6)
+    address.sin6_port = port.bigEndian
+    let result = withUnsafeBytes(of: &address) { bytes in
+      bind(socket, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(bytes.count))
+    }
+    guard result == 0, listen(socket, 16) == 0 else { throw PeerProcess.Failure("listen: error \(errno)") }
+    var patience = timeval(tv_sec: 20, tv_usec: 0)
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  deinit { close(socket) }
+
+  /// Serves one connection: answers the first 24 bytes, reads until there is no more, and returns all that came.
+  func serve(answer: TCPStatusFrame) throws -> [UInt8] {
+    let connection = accept(socket, nil, nil)
+    guard connection >= 0 else { throw PeerProcess.Failure("accept: error \(errno)") }
+    defer { close(connection) }
+    var patience = timeval(tv_sec: 20, tv_usec: 0)
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    var heard: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    var hasAnswered = false
+    while true {
+      let count = recv(connection, &chunk, chunk.count, 0)
+      guard count > 0 else { return heard }
+      heard += chunk[..<count]
+      if !hasAnswered, heard.count >= TCPRequestHeader.length {
+        hasAnswered = true
+        var bytes = [UInt8](repeating: 0, count: TCPStatusFrame.length)
+        bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { answer.encode(into: base) } }
+        send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        shutdown(connection, Int32(SHUT_WR))
+      }
+    }
+  }
+}

@@ -65,6 +65,22 @@ struct SegmentTests {
     #expect(value.nicPathServerName == "10.0.0.1:5")
   }
 
+  @Test("a TCP listener beside NICs survives a round trip, and is believed of engines with an incarnation alone")
+  func tcpBeside() throws {
+    var value = SegmentDescriptor(
+      name: "10.0.0.1:5", transport: .efa, tcpDataPort: 15_771, tcpDataHost: "10.0.0.1", tcpProtocolVersion: 2,
+      incarnation: "one")
+    #expect(try SegmentDescriptor(decoding: value.encoded()) == value)
+    #expect(value.hasTCPListener)
+    value.tcpDataPort = 0
+    #expect(!value.hasTCPListener)
+    value.tcpDataPort = 65_536
+    #expect(!value.hasTCPListener)
+    // Some publish what happens to be in their memory.
+    #expect(!SegmentDescriptor(name: "n", transport: .efa, tcpDataPort: 15_771).hasTCPListener)
+    #expect(SegmentDescriptor(name: "n", transport: .tcp).hasTCPListener)
+  }
+
   private func efa(buffer: String, devices: Int = 2, type: String = "efa") -> String {
     let list = (0..<devices).map { #"{"name":"d\#($0)","gid":"00"}"# }.joined(separator: ",")
     return #"{"name":"n","protocol":"\#(type)","devices":[\#(list)],"buffers":[\#(buffer)]}"#

@@ -52,12 +52,44 @@ struct TCPFramingTests {
     arguments: [
       (TCPStatusFrame.ok, [UInt8]([0, 0, 0, 0, 0x56, 0x54, 0x43, 0x4d])),
       (.rejected, [1, 0, 0, 0, 0x56, 0x54, 0x43, 0x4d]),
+      (.sameLife, [1, 0, 0x52, 0x4d, 0x56, 0x54, 0x43, 0x4d]),
+      (.otherLife, [2, 0, 0x52, 0x4d, 0x56, 0x54, 0x43, 0x4d]),
     ])
   func status(frame: TCPStatusFrame, bytes: [UInt8]) throws {
     var encoded = [UInt8](repeating: 0, count: 8)
     try encoded.withUnsafeMutableBytes { frame.encode(into: try #require($0.baseAddress)) }
     #expect(encoded == bytes)
     #expect(try decodeStatus(bytes) == frame)
+  }
+
+  private func decodeHello(_ bytes: [UInt8]) throws -> TCPHello? {
+    try bytes.withUnsafeBytes { TCPHello(decoding: try #require($0.baseAddress)) }
+  }
+
+  @Test("the hello is these 24 bytes, and whatever its padding is")
+  func hello() throws {
+    // FNV-1a of "a", from its authors' table.
+    let hello = TCPHello(incarnation: "a")
+    #expect(hello.fingerprint == 0xaf63_dc4c_8601_ec8c)
+    #expect(TCPHello(incarnation: "b") != hello)
+    var bytes: [UInt8] = [
+      0, 0, 0, 0, 0, 0, 0, 0, 0x8c, 0xec, 0x01, 0x86, 0x4c, 0xdc, 0x63, 0xaf, 0xc8, 0, 0, 0, 0, 0, 0, 0,
+    ]
+    #expect(hello.encoded == bytes)
+    #expect(try decodeHello(bytes) == hello)
+    bytes.replaceSubrange(17..<24, with: [UInt8](repeating: 0xff, count: 7))
+    #expect(try decodeHello(bytes) == hello)
+    // To a server that does not know it, it is a request for nothing, which is refused.
+    let request = try decode(bytes)
+    #expect(request.opcode == .read && request.size == 0 && request.isAcknowledged)
+  }
+
+  @Test("a request that moves something is no hello, whatever its code", arguments: 0...UInt8.max)
+  func noHello(code: UInt8) throws {
+    let request = [UInt8]([1]) + [UInt8](repeating: 0, count: 15) + [code] + [UInt8](repeating: 0, count: 7)
+    #expect(try decodeHello(request) == nil)
+    let empty = [UInt8](repeating: 0, count: 16) + [code] + [UInt8](repeating: 0, count: 7)
+    #expect(try (decodeHello(empty) != nil) == (code == 0xc8))
   }
 
   @Test("eight bytes without the magic are no status frame", arguments: 4..<8)

@@ -1,8 +1,19 @@
 internal import TransferEngine
 
+/// What an engine has counted up to now.
+struct EngineCounters {
+  var nics: [NICDescription]
+  var tcp: TCPStatistics?
+
+  init(_ engine: TransferEngine) {
+    nics = engine.nics
+    tcp = engine.tcpStatistics
+  }
+}
+
 /// What a run has measured.
 struct BenchResult {
-  /// What one NIC has moved during the run.
+  /// What one NIC, or TCP, has moved during the run.
   struct NICShare: Equatable {
     var name: String
     var bytes: UInt64
@@ -55,10 +66,13 @@ struct BenchResult {
     return "\(all.count) NICs, from \(text(least)) to \(text(most))"
   }
 
-  /// The NICs' counters at the end less those at the beginning.
-  static func shares(before: [NICDescription], after: [NICDescription]) -> [NICShare] {
-    let base = Dictionary(before.map { ($0.name, $0.transferredBytes) }) { first, _ in first }
-    return after.map { NICShare(name: $0.name, bytes: $0.transferredBytes &- (base[$0.name] ?? 0)) }
+  /// Counters at the end less those at the beginning; TCP's where it is all there is, or has moved something.
+  static func shares(before: EngineCounters, after: EngineCounters) -> [NICShare] {
+    let base = Dictionary(before.nics.map { ($0.name, $0.transferredBytes) }) { first, _ in first }
+    let nics = after.nics.map { NICShare(name: $0.name, bytes: $0.transferredBytes &- (base[$0.name] ?? 0)) }
+    guard let tcp = after.tcp else { return nics }
+    let bytes = tcp.initiated.bytes &- (before.tcp?.initiated.bytes ?? 0)
+    return bytes > 0 || nics.isEmpty ? nics + [NICShare(name: "tcp", bytes: bytes)] : nics
   }
 
   /// The result for people.

@@ -61,7 +61,7 @@ struct InitiatorRun {
     operation: String, _ worker: @escaping @Sendable (Int, RunState) throws(CommandFailure) -> LatencyStatistics
   ) throws(CommandFailure) -> BenchResult {
     let state = RunState()
-    let nicsBefore = session.engine.nics
+    let before = EngineCounters(session.engine)
     let processorBefore = ProcessUsage.processorSeconds()
     let begin = monotonicNanoseconds()
     var threads: [WorkerThread] = []
@@ -88,7 +88,7 @@ struct InitiatorRun {
     return BenchResult(
       operation: operation, segment: parameters.segment, parameters: parameters, seconds: seconds,
       batches: state.batches, latency: try state.outcome(), processorSeconds: processor,
-      shares: BenchResult.shares(before: nicsBefore, after: session.engine.nics),
+      shares: BenchResult.shares(before: before, after: EngineCounters(session.engine)),
       warmupMilliseconds: warmupMilliseconds, verifiedBytes: nil, library: session.engine.fabricLibrary,
       provider: session.engine.nics.first?.provider ?? "tcp (no fabric)")
   }

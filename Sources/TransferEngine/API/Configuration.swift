@@ -17,8 +17,10 @@ public struct Configuration: Sendable {
   /// store it is the engine's whole name.
   public var localServerName: String
   /// The transports to install; empty: none, and only the control plane runs. One that cannot be installed is an
-  /// error, never replaced by another. With both, peers see this engine as `efa`, and it reaches peers of either kind.
-  /// `MC_FORCE_TCP` makes it TCP alone.
+  /// error, never replaced by another. `MC_FORCE_TCP` makes it TCP alone.
+  ///
+  /// `efa` brings TCP along, unless `MOONRAIL_TCP=0` is set and `tcp` is not named: peers see this engine as `efa`;
+  /// those that have a fabric reach it by that, other engines of Moonrail over TCP, and it reaches peers of either kind.
   public var transports: [Transport]
   /// libfabric's provider. nil: `MOONRAIL_PROVIDER`, or else `efa`, and no other.
   public var provider: String?

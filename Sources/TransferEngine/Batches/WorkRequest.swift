@@ -37,8 +37,17 @@ struct WorkRequest {
   var isPart: Bool
   /// Whether its deadline passed while the provider had it: it is settled, and only its credit is still out.
   var isAbandoned: Bool
-  /// Whether it was sent before on a connection that turned out to be closed; of requests over TCP.
-  var isRetried: Bool
+  /// What was tried for it before; of requests over TCP.
+  var retries: StreamRetries
+}
+
+/// Second chances that a request over TCP has had. There is one of each kind.
+struct StreamRetries: OptionSet {
+  let rawValue: UInt8
+  /// It was sent on a connection that turned out to be closed.
+  static let connection = StreamRetries(rawValue: 1)
+  /// It was meant for an engine that is elsewhere, or another, by now.
+  static let peer = StreamRetries(rawValue: 2)
 }
 
 typealias WorkRequestPointer = UnsafeMutablePointer<WorkRequest>

@@ -29,6 +29,12 @@ struct DescriptorPublisher: Sendable {
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
     }
+    // For peers without a fabric. Upstream's take no notice of it.
+    if let server = tcp?.server {
+      descriptor.tcpDataPort = Int(server.port)
+      descriptor.tcpDataHost = host
+      descriptor.tcpProtocolVersion = 2
+    }
     return descriptor
   }
 

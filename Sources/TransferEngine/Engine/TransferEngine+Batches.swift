@@ -230,6 +230,10 @@ extension TransferEngine {
             return .missing(segment, current, peer, missing)
           }
         case .stream(let peer):
+          if peer.life.isStale {
+            submission.undo()
+            return .stale(segment)
+          }
           let plan = StreamPlan(local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes)
           try submission.plan(run, from: start, to: peer, by: plan)
         case .none:

@@ -101,16 +101,6 @@ public final class TransferEngine: Sendable {
         maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
         inParallel: settings.parallelRegistration),
       logger: logger)
-    var tcp: TCPTransport?
-    if transports.contains(.tcp) {
-      // Peers that see an EFA engine have no way to learn of a TCP port, so there is none to attack.
-      let server =
-        fabric == nil
-        ? try TCPServer(
-          registry: registry, options: tcpOptions, ports: options.portRange,
-          backlog: options.listenBacklog, logger: logger) : nil
-      tcp = TCPTransport(tcpOptions, server: server, logger: logger)
-    }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let inbox = Inbox()
     let responder = HandshakeResponder(inbox: inbox)
@@ -118,9 +108,26 @@ public final class TransferEngine: Sendable {
     do {
       daemon = try HandshakeDaemon(options: daemonOptions, service: responder, group: group, logger: logger)
     } catch {
-      tcp?.close()
       group.shutdownGracefully { _ in }
       throw TransferError(error)
+    }
+    let incarnation = PeerLife.newIncarnation()
+    var tcp: TCPTransport?
+    if transports.contains(.tcp) || (fabric != nil && settings.hasTCPBeside) {
+      var server: TCPServer?
+      do throws(TransferError) {
+        server = try TCPServer(
+          registry: registry, incarnation: incarnation, options: tcpOptions, ports: options.portRange,
+          backlog: options.listenBacklog, logger: logger)
+      } catch {
+        guard fabric != nil else {
+          daemon.close()
+          group.shutdownGracefully { _ in }
+          throw error
+        }
+        logger.warning("only peers with a fabric reach this engine: \(error)")
+      }
+      tcp = TCPTransport(tcpOptions, server: server, logger: logger)
     }
     let name = address.name(port: daemon.port)
     let directory = SegmentDirectory(source, options: storeOptions.options, group: group, logger: logger)
@@ -141,7 +148,7 @@ public final class TransferEngine: Sendable {
     self.logger = logger
     let identity = LocalIdentity(
       name: name, devices: rails.map(\.device), addresses: rails.map(\.address),
-      incarnation: PeerLife.newIncarnation())
+      incarnation: incarnation)
     self.identity = identity
     let segments = SegmentTable(
       source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp)
@@ -214,6 +221,9 @@ public final class TransferEngine: Sendable {
         completedOperations: counters.operations, maximumInFlight: counters.maximumInFlight)
     }
   }
+
+  /// What was moved over TCP; nil where that is not installed.
+  public var tcpStatistics: TCPStatistics? { tcp?.statistics }
 
   /// Takes all notifications that have arrived.
   public func takeNotifications() -> [NotificationMessage] { inbox.take() }

@@ -40,10 +40,9 @@ final class LocalRegistry: Sendable {
     var nearNICsOnly: Bool
     /// Whether NICs register at the same time: nil where the size of the buffer decides (`MC_ENABLE_PARALLEL_REG_MR`).
     var inParallel: Bool?
+    /// A withdrawal waits this long for transfers that use the buffer, in nanoseconds.
+    var withdrawalPatience: UInt64 = 30_000_000_000
   }
-
-  /// A withdrawal waits this long for transfers that use the buffer, in nanoseconds.
-  private static let withdrawalPatience: UInt64 = 30_000_000_000
 
   private let state = Mutex(State())
   private let progress: Progress
@@ -299,20 +298,21 @@ final class LocalRegistry: Sendable {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
-    let deadline = Clock.now + Self.withdrawalPatience
+    let deadline = Clock.now &+ limits.withdrawalPatience
     // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
     while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
     {
-      _ = progress.drive(now: Clock.now)
-      // Over TCP nothing is driven from here, and it can take long.
-      if rails.isEmpty { Thread.pause(microseconds: 100) } else { Thread.yield() }
+      let pass = progress.drive(now: Clock.now)
+      // What peers do over TCP is not driven from here, and can take long.
+      if pass.hadBaton || pass.progress > 0 { Thread.yield() } else { Thread.pause(microseconds: 100) }
       if Clock.now > deadline {
         restore(region)
         throw TransferError(
           .busy,
-          "The buffer at 0x\(String(address, radix: 16)) is still being transferred after 30 s and stays registered."
-            + " Wait for its batches, then unregister it again.")
+          "The buffer at 0x\(String(address, radix: 16)) is still being transferred after"
+            + " \(limits.withdrawalPatience / 1_000_000_000) s and stays registered. Wait for its batches, and for those of"
+            + " peers, then unregister it again.")
       }
     }
     region.close(rails)

@@ -18,8 +18,10 @@ final class PeerSnapshot: @unchecked Sendable {
   let primary: UnsafeBufferPointer<Int>
   private let keys: UnsafeMutablePointer<UInt64>
 
-  /// - Parameter rails: The local devices by name, in the order of the rails.
-  init(_ descriptor: SegmentDescriptor, rails: [String]) {
+  /// - Parameters:
+  ///   - rails: The local devices by name, in the order of the rails.
+  ///   - needsKeys: Whether it is reached by NICs, which memory has to be registered with.
+  init(_ descriptor: SegmentDescriptor, rails: [String], needsKeys: Bool) {
     self.descriptor = descriptor
     let nics = descriptor.devices.count
     nicCount = nics
@@ -32,8 +34,7 @@ final class PeerSnapshot: @unchecked Sendable {
     }
     self.primary = UnsafeBufferPointer(primary)
     let usable = descriptor.buffers.filter { buffer in
-      // TCP has no keys.
-      descriptor.transport == .tcp || (buffer.remoteKeys.count == nics && buffer.remoteKeys.contains { $0 != 0 })
+      !needsKeys || (buffer.remoteKeys.count == nics && buffer.remoteKeys.contains { $0 != 0 })
     }.sorted { $0.address < $1.address }
     keys = .allocate(capacity: max(1, usable.count * nics))
     chunks = .allocate(capacity: usable.count)
@@ -68,6 +69,12 @@ final class PeerSnapshot: @unchecked Sendable {
       index -= 1
     }
     return nil
+  }
+
+  /// Whether one chunk holds all of `[address, address + length)`.
+  func holds(_ address: UInt64, length: Int) -> Bool {
+    guard let index = index(of: address) else { return false }
+    return UInt64(length) <= chunks[index].end - address
   }
 
   /// Neighbours looked at for a range that encloses others.

@@ -18,7 +18,11 @@ final class Segment: Sendable {
 
     /// Whether the peer has been restarted since, as far as we have heard.
     var isStale: Bool {
-      if case .fabric(let peer) = route { peer.life.isStale } else { false }
+      switch route {
+      case .fabric(let peer): peer.life.isStale
+      case .stream(let peer): peer.life.isStale
+      case .none: false
+      }
     }
   }
 

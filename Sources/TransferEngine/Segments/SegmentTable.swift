@@ -127,17 +127,36 @@ final class SegmentTable: Sendable {
 
   private func current(_ descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Current {
     let route = try route(to: descriptor)
-    return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device)))
+    var needsKeys = false
+    if case .fabric = route { needsKeys = true }
+    return Segment.Current(
+      route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device), needsKeys: needsKeys))
   }
 
   private func route(to descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Route {
     switch descriptor.transport {
     case .efa where !rails.isEmpty: return .fabric(peer(of: descriptor))
-    case .tcp:
-      guard let tcp else { return .none }
-      return .stream(try tcp.peer(of: descriptor))
+    case .efa, .tcp:
+      guard let tcp, descriptor.hasTCPListener else { return .none }
+      return .stream(
+        try tcp.peer(of: descriptor) { [weak self] (peer) throws(TransferError) in try self?.successor(of: peer) })
     default: return .none
     }
+  }
+
+  /// Looks again at the engine behind `peer`, for all segments that are reached by it. nil: it is not reached over TCP
+  /// any more.
+  private func successor(of peer: TCPPeer) throws(TransferError) -> (peer: TCPPeer, snapshot: PeerSnapshot)? {
+    let segments = state.withLock { state in state.entries.values.map(\.segment) }.filter { segment in
+      if case .stream(let known) = segment.current.route { known === peer } else { false }
+    }
+    let current = try fetch(segments.first?.name ?? peer.name)
+    guard case .stream(let found) = current.route else {
+      for segment in segments { segment.update(current) }
+      return nil
+    }
+    if found !== peer { for segment in segments { segment.update(current) } }
+    return (found, current.snapshot)
   }
 
   private func peer(of descriptor: SegmentDescriptor) -> Peer {

@@ -39,6 +39,8 @@ final class TCPLane {
   /// Bytes received of the answer to request ``done``.
   private var received = 0
   private var settlement = Settlement()
+  /// What was settled since the peer's counters were told.
+  private var counts = TCPStatistics.Counts()
   private let headers = UnsafeMutableRawPointer.allocate(
     byteCount: windowLimit * TCPRequestHeader.length, alignment: 8)
   private let statuses = UnsafeMutableRawPointer.allocate(byteCount: windowLimit * TCPStatusFrame.length, alignment: 8)
@@ -80,20 +82,37 @@ final class TCPLane {
 
   private func connect() -> Bool {
     guard peer.awaitTurn() else { return false }
-    do {
-      let socket = try StreamSocket.connect(
+    let socket: Int32
+    do throws(TransferError) {
+      socket = try StreamSocket.connect(
         host: peer.host, port: peer.port, timeout: peer.options.connectTimeout, isWanted: { peer.isWanted })
-      StreamSocket.prepare(socket, tick: TCPPeer.tick)
-      guard peer.connected(socket, lane: number) else {
-        close(socket)
-        return false
-      }
-      self.socket = socket
-      exchanges = 0
-      return true
     } catch {
-      peer.connectFailed(error)
+      peer.doubt(.unreachable(error))
       return false
+    }
+    StreamSocket.prepare(socket, tick: TCPPeer.tick)
+    if let doubt = greet(socket) {
+      close(socket)
+      peer.doubt(doubt)
+      return false
+    }
+    guard peer.connected(socket, lane: number) else {
+      close(socket)
+      return false
+    }
+    self.socket = socket
+    exchanges = 0
+    return true
+  }
+
+  /// Makes sure that the engine at the other end is the one that was planned for. Returns what speaks against it.
+  private func greet(_ socket: Int32) -> TCPPeer.Doubt? {
+    guard let hello = peer.hello else { return nil }
+    let limit = min(peer.options.connectTimeout, peer.options.statusTimeout)
+    switch Greeting.exchange(socket, hello, limit: limit, isWanted: { peer.isWanted }) {
+    case .accepted: return nil
+    case .otherLife: return .otherLife
+    case .unanswered(let reason): return .unanswered(reason)
     }
   }
 
@@ -119,15 +138,29 @@ final class TCPLane {
     }
     if !isAcknowledged {
       while done < count, window[done].pointee.opcode == .write { completeFirst() }
-      settlement.flush()
+      flush()
     }
     return receive(onlyWhatIsThere: false)
   }
 
   private func completeFirst() {
+    counts.operations &+= 1
+    counts.bytes &+= UInt64(truncatingIfNeeded: window[done].pointee.length)
     settlement.complete(window[done])
     done += 1
     received = 0
+  }
+
+  private func failFirst(as state: TransferStatus.State) {
+    counts.failures &+= 1
+    settlement.fail(window[done], as: state)
+    done += 1
+  }
+
+  private func flush() {
+    peer.traffic.add(counts)
+    counts = TCPStatistics.Counts()
+    settlement.flush()
   }
 
   private func send() -> Fault? {
@@ -190,11 +223,9 @@ final class TCPLane {
         continue
       }
       lastProgress = Clock.now
-      if let fault = accept(bytes, statusLength) {
-        settlement.flush()
-        return fault
-      }
-      settlement.flush()
+      let fault = accept(bytes, statusLength)
+      flush()
+      if let fault { return fault }
     }
     return nil
   }
@@ -267,24 +298,21 @@ final class TCPLane {
     switch fault {
     case .rejected:
       peer.report("\(what) was refused: the range is not inside a buffer that it has registered for this")
-      settlement.fail(victim, as: .failed)
-      done += 1
+      failFirst(as: .failed)
     case .closed(let reason):
-      if received == 0, exchanges > 0, !victim.pointee.isRetried {
+      if received == 0, exchanges > 0, !victim.pointee.retries.contains(.connection) {
         // The peer closed a connection that had been used before, perhaps before it saw any of this. All of it can be
         // done twice: the same bytes go to the same places.
-        victim.pointee.isRetried = true
+        victim.pointee.retries.insert(.connection)
       } else {
         peer.report("\(what) failed: the connection broke: \(reason)")
-        settlement.fail(victim, as: .failed)
-        done += 1
+        failFirst(as: .failed)
       }
     case .expired:
       let now = Clock.now
       var expired = 0
       while done < count, window[done].pointee.deadline <= now {
-        settlement.fail(window[done], as: .timedOut)
-        done += 1
+        failFirst(as: .timedOut)
         expired += 1
       }
       peer.report("\(expired) operations passed their deadline")
@@ -295,14 +323,11 @@ final class TCPLane {
       peer.report("\(what) was answered with something that is no status frame; is there another service on the port?")
       failRest()
     }
-    settlement.flush()
+    flush()
     peer.putBack(window, done..<count)
   }
 
   private func failRest() {
-    while done < count {
-      settlement.fail(window[done], as: .failed)
-      done += 1
-    }
+    while done < count { failFirst(as: .failed) }
   }
 }

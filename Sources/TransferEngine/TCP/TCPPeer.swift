@@ -1,17 +1,41 @@
 internal import Glibc
 internal import Logging
 internal import Synchronization
+internal import Wire
 
 /// A TCP data listener at the other end: what waits to go there, and the lanes that take it.
 ///
 /// Requests wait linked to each other, in one bounded queue from which all lanes help themselves. Whoever finds it full
 /// waits for room; nothing fails for being too much.
 final class TCPPeer: @unchecked Sendable {
+  /// Why a connection is not one to the engine that was planned for.
+  enum Doubt {
+    /// There is none.
+    case unreachable(TransferError)
+    /// The engine says that it is another one.
+    case otherLife
+    /// The engine does not say which one it is.
+    case unanswered(String)
+  }
+
+  /// Asks what has become of the engine behind a peer: the peer to take instead, which may be the same one, and what
+  /// its engine publishes; nil where it is not reached over TCP any more. Blocks, with a deadline.
+  typealias Inquiry = @Sendable (TCPPeer) throws(TransferError) -> (peer: TCPPeer, snapshot: PeerSnapshot)?
+
+  /// The engine's name.
+  let name: String
   let host: String
   let port: UInt16
   /// 2 where the peer acknowledges, else 1.
   let version: Int
+  /// The run of the engine's process that this is about.
+  let life: PeerLife
+  /// What says so on a new connection; nil for engines that would not understand.
+  let hello: TCPHello?
   let options: TCPOptions
+  /// Operations that this engine has asked peers for.
+  let traffic: Traffic
+  private let inquiry: Inquiry
   private let log: EventLog
 
   private let monitor = Monitor()
@@ -49,11 +73,19 @@ final class TCPPeer: @unchecked Sendable {
   private static let smallestShare = 128 << 10
   private static let largestShare = 1 << 20
 
-  init(host: String, port: UInt16, version: Int, options: TCPOptions, logger: Logger) {
+  init(
+    name: String, host: String, port: UInt16, version: Int, life: PeerLife, options: TCPOptions, traffic: Traffic,
+    logger: Logger, inquiry: @escaping Inquiry
+  ) {
+    self.name = name
     self.host = host
     self.port = port
     self.version = version
+    self.life = life
+    hello = life.incarnation.map { TCPHello(incarnation: $0) }
     self.options = options
+    self.traffic = traffic
+    self.inquiry = inquiry
     log = EventLog(logger)
     work = Condition(monitor)
     room = Condition(monitor)
@@ -152,6 +184,7 @@ final class TCPPeer: @unchecked Sendable {
       monitor.unlock()
       var settlement = Settlement()
       for index in range { settlement.fail(window[index], as: .failed) }
+      traffic.add(TCPStatistics.Counts(failures: UInt64(range.count)))
       settlement.flush()
       return
     }
@@ -220,17 +253,130 @@ final class TCPPeer: @unchecked Sendable {
     return true
   }
 
-  /// The lane could not connect. If no other lane is connected either, everything that waits fails.
-  func connectFailed(_ error: TransferError) {
+  /// The lane has not found the engine that was planned for. It may have been restarted, or moved, so its owner is
+  /// asked, by a thread of its own: nothing of what waits is sent meanwhile, and the lane looks after its deadlines.
+  func doubt(_ doubt: Doubt) {
+    if case .otherLife = doubt { life.markStale() }
     monitor.lock()
-    isConnecting = false
-    nextAttempt = Clock.now &+ Self.coolDown
-    let failed = sockets.contains { $0 >= 0 } ? nil : popAll()
-    announceRoom()
-    turn.broadcast()
+    guard !isClosed else {
+      isConnecting = false
+      monitor.unlock()
+      return
+    }
+    // The thread counts among those that have to end, because it may have requests in its hands.
+    running += 1
+    monitor.unlock()
+    do throws(TransferError) {
+      try Thread(name: "moonrail-inquiry") { [self] in
+        inquire(doubt)
+        endInquiry()
+      }.detach()
+    } catch {
+      resolve(doubt, error)
+      endInquiry()
+    }
+  }
+
+  private func endInquiry() {
+    monitor.lock()
+    running -= 1
+    ended.broadcast()
+    monitor.unlock()
+  }
+
+  private func inquire(_ doubt: Doubt) {
+    do throws(TransferError) {
+      guard let found = try inquiry(self) else {
+        return resolve(doubt, Self.restarted(name))
+      }
+      if found.peer === self { return resolve(doubt, nil) }
+      // An engine that does not tell its lives apart may be back here one day.
+      if life.incarnation != nil { life.markStale() }
+      monitor.lock()
+      let waiting = popAll()
+      connectLater()
+      monitor.unlock()
+      move(waiting, to: found.peer, found.snapshot)
+    } catch {
+      resolve(doubt, error)
+    }
+  }
+
+  /// There is nobody else to turn to. `error`: what the inquiry ended with; nil if the engine is said to be where, and
+  /// who, it was.
+  private func resolve(_ doubt: Doubt, _ error: TransferError?) {
+    var failure: TransferError
+    var isFinal = true
+    var isGone = false
+    switch doubt {
+    case .unreachable(let reason): failure = reason
+    case .otherLife:
+      failure = Self.restarted(name)
+      isGone = true
+    case .unanswered(let reason):
+      failure = TransferError(
+        .socket,
+        "The TCP data port \(port) of \(host) does not say that it is \(name)'s: \(reason). See what listens there:"
+          + " ss -ltnp.")
+      isFinal = error != nil
+    }
+    if let error, error.code == .peerRestarted { failure = error }
+    monitor.lock()
+    // Where another lane is connected, that may be the engine that is meant.
+    let failed = isGone || (isFinal && !sockets.contains { $0 >= 0 }) ? popAll() : nil
+    connectLater()
     monitor.unlock()
     let number = settle(failed, as: .failed)
-    log.warning("\(error) \(number) operations that waited for it have failed; the next try is in 1 s.")
+    log.warning("\(failure) \(number) operations that waited for it have failed; the next try is in 1 s.")
+  }
+
+  /// Lets lanes try again after a while.
+  private func connectLater() {
+    isConnecting = false
+    nextAttempt = Clock.now &+ Self.coolDown
+    announceRoom()
+    turn.broadcast()
+  }
+
+  /// Gives the requests that are linked from `first` on to the peer that has taken this one's place, where it has
+  /// published the memory that they are for, and where this has not happened to them before.
+  private func move(_ first: WorkRequestPointer?, to successor: TCPPeer, _ snapshot: PeerSnapshot) {
+    var moved: Submission.Stream?
+    var settlement = Settlement()
+    var counts = (moved: 0, failed: 0)
+    var cursor = first
+    while let request = cursor {
+      cursor = request.pointee.next
+      request.pointee.next = nil
+      guard !request.pointee.retries.contains(.peer),
+        snapshot.holds(request.pointee.remote, length: request.pointee.length)
+      else {
+        counts.failed += 1
+        settlement.fail(request, as: .failed)
+        continue
+      }
+      request.pointee.retries.insert(.peer)
+      if let youngest = moved?.youngest {
+        youngest.pointee.next = request
+      } else {
+        moved = Submission.Stream(peer: successor, oldest: request)
+      }
+      moved?.youngest = request
+      counts.moved += 1
+    }
+    traffic.add(TCPStatistics.Counts(failures: UInt64(counts.failed)))
+    settlement.flush()
+    log.warning(
+      "\(Self.restarted(name)) Of the operations that waited, \(counts.moved) go to where it is now, and \(counts.failed)"
+        + " have failed.")
+    if let oldest = moved?.oldest { successor.push(oldest, deadline: 0, mayWait: false) }
+  }
+
+  private static func restarted(_ name: String) -> TransferError {
+    TransferError(
+      .peerRestarted,
+      "\(name) was restarted: what it had published before does not hold any more. Try again when it has registered its"
+        + " memory.")
   }
 
   /// The lane is about to close its socket.
@@ -363,6 +509,8 @@ final class TCPPeer: @unchecked Sendable {
       settlement.fail(request, as: state)
     }
     settlement.flush()
-    return settlement.takeSettled()
+    let settled = settlement.takeSettled()
+    traffic.add(TCPStatistics.Counts(failures: UInt64(settled)))
+    return settled
   }
 }

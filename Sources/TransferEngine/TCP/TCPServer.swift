@@ -3,6 +3,7 @@ internal import Glibc
 internal import Logging
 internal import Metadata
 internal import Synchronization
+internal import Wire
 
 /// The data listener: a thread that accepts, and one for each connection.
 final class TCPServer: @unchecked Sendable {
@@ -10,7 +11,10 @@ final class TCPServer: @unchecked Sendable {
   let port: UInt16
 
   private let listener: Int32
-  private let registry: LocalRegistry
+  /// The engine's. Threads here, of which the last steps are nobody's to wait for, must not keep the NICs open.
+  private weak var registry: LocalRegistry?
+  /// Which life of the engine this is.
+  private let life: TCPHello
   private let options: TCPOptions
   private let log: EventLog
 
@@ -18,6 +22,8 @@ final class TCPServer: @unchecked Sendable {
   private let ended: Condition
   // These belong to the holder of the monitor.
   private var sessions: [TCPSession] = []
+  /// What sessions that are over have served.
+  private var past = TCPStatistics.Counts()
   private var threads = 0
   private var isClosed = false
 
@@ -28,10 +34,12 @@ final class TCPServer: @unchecked Sendable {
 
   /// Binds a port and starts to serve what `registry` holds.
   init(
-    registry: LocalRegistry, options: TCPOptions, ports: ClosedRange<UInt16>, backlog: Int32, logger: Logger
+    registry: LocalRegistry, incarnation: String, options: TCPOptions, ports: ClosedRange<UInt16>, backlog: Int32,
+    logger: Logger
   ) throws(TransferError) {
     (listener, port) = try Self.listen(ports, backlog: backlog)
     self.registry = registry
+    life = TCPHello(incarnation: incarnation)
     self.options = options
     log = EventLog(logger)
     ended = Condition(monitor)
@@ -76,6 +84,9 @@ final class TCPServer: @unchecked Sendable {
   private static func bind(_ family: Int32, _ port: UInt16, backlog: Int32) -> Result<Int32, BindError> {
     let socket = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard socket >= 0 else { return .failure(BindError(code: errno)) }
+    // Connections of an earlier life, which the kernel remembers for a minute, do not keep the port.
+    var yes: Int32 = 1
+    _ = setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
     var result: Int32
     if family == AF_INET6 {
       var no: Int32 = 0
@@ -135,7 +146,8 @@ final class TCPServer: @unchecked Sendable {
 
   private func serve(_ socket: Int32) {
     StreamSocket.prepare(socket, tick: options.progressTimeout)
-    let session = TCPSession(socket, registry: registry, progressTimeout: options.progressTimeout, log: log)
+    let session = TCPSession(
+      socket, registry: registry, life: life, progressTimeout: options.progressTimeout, log: log)
     monitor.lock()
     let isFull = sessions.count >= Self.sessionLimit
     monitor.unlock()
@@ -182,11 +194,19 @@ final class TCPServer: @unchecked Sendable {
     monitor.lock()
     if let session {
       sessions.removeAll { $0 === session }
+      past.add(session.served.counts)
       session.close()
     }
     threads -= 1
     ended.broadcast()
     monitor.unlock()
+  }
+
+  /// What peers were served so far.
+  var served: TCPStatistics.Counts {
+    monitor.lock()
+    defer { monitor.unlock() }
+    return sessions.reduce(into: past) { $0.add($1.served.counts) }
   }
 
   // MARK: The end

@@ -9,9 +9,12 @@ internal import Wire
 /// Nothing that arrives is trusted. A request that is broken or not allowed costs its connection, and nothing else.
 final class TCPSession: @unchecked Sendable {
   private let socket: Int32
-  private let registry: LocalRegistry
+  private weak var registry: LocalRegistry?
+  private let life: TCPHello
   private let progressTimeout: UInt64
   private let log: EventLog
+  /// What it has served. Written by its thread alone.
+  let served = Traffic()
   /// Since when it has waited for a request, in nanoseconds; 0 while it serves one.
   private let waiting: Atomic<UInt64>
   /// Set when it is ended from outside, so that it is not ended twice.
@@ -27,9 +30,10 @@ final class TCPSession: @unchecked Sendable {
   /// What is read and thrown away after a refusal, so that the peer gets to see the reason, in bytes.
   private static let farewell = 1 << 20
 
-  init(_ socket: Int32, registry: LocalRegistry, progressTimeout: UInt64, log: EventLog) {
+  init(_ socket: Int32, registry: LocalRegistry?, life: TCPHello, progressTimeout: UInt64, log: EventLog) {
     self.socket = socket
     self.registry = registry
+    self.life = life
     self.progressTimeout = progressTimeout
     self.log = log
     waiting = Atomic(Clock.now)
@@ -61,8 +65,15 @@ final class TCPSession: @unchecked Sendable {
   func run() {
     while readHeader() {
       waiting.store(0, ordering: .relaxed)
-      let request = TCPRequestHeader(decoding: header)
-      guard serve(request) else { return }
+      if let hello = TCPHello(decoding: header) {
+        guard answer(hello) else { return }
+      } else {
+        let request = TCPRequestHeader(decoding: header)
+        let isServed = serve(request)
+        served.addAlone(
+          isServed ? TCPStatistics.Counts(bytes: request.size, operations: 1) : TCPStatistics.Counts(failures: 1))
+        guard isServed else { return }
+      }
       waiting.store(Clock.now, ordering: .relaxed)
     }
   }
@@ -85,9 +96,16 @@ final class TCPSession: @unchecked Sendable {
     return true
   }
 
+  /// Says whether this is the life that is meant. If not, the connection is over: nothing may be written by its plan.
+  private func answer(_ hello: TCPHello) -> Bool {
+    let isMeant = hello == life
+    (isMeant ? TCPStatusFrame.sameLife : .otherLife).encode(into: status)
+    return send(status, TCPStatusFrame.length, nil, 0, until: Clock.now &+ progressTimeout) && isMeant
+  }
+
   private func serve(_ request: TCPRequestHeader) -> Bool {
     let opcode: TransferOpcode = request.opcode == .write ? .write : .read
-    guard let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
+    guard let registry, let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
       let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: request.address))
     else {
       reject(request)

@@ -9,14 +9,17 @@ final class TCPTransport: Sendable {
     let host: String
     let port: UInt16
     let version: Int
+    let incarnation: String?
   }
   private struct State {
     var peers: [Key: TCPPeer] = [:]
     var isClosed = false
   }
 
-  /// The listener; nil where peers see this engine as something else and could not know of it.
+  /// The listener; nil where there is none.
   let server: TCPServer?
+  /// What this engine has asked peers for.
+  let traffic = Traffic()
   private let options: TCPOptions
   private let state = Mutex(State())
   private let logger: Logger
@@ -32,8 +35,17 @@ final class TCPTransport: Sendable {
     self.logger = logger
   }
 
+  /// What was moved so far.
+  var statistics: TCPStatistics {
+    TCPStatistics(initiated: traffic.counts, served: server?.served ?? TCPStatistics.Counts())
+  }
+
   /// The way to the engine that published `descriptor`.
-  func peer(of descriptor: SegmentDescriptor) throws(TransferError) -> TCPPeer {
+  ///
+  /// - Parameter inquiry: Asks what has become of the engine, once it is in doubt.
+  func peer(
+    of descriptor: SegmentDescriptor, inquiry: @escaping TCPPeer.Inquiry
+  ) throws(TransferError) -> TCPPeer {
     guard let port = UInt16(exactly: descriptor.tcpDataPort), port > 0 else {
       throw TransferError(
         .metadata,
@@ -41,7 +53,7 @@ final class TCPTransport: Sendable {
     }
     let host = HostPort.parse(descriptor.tcpDataHost ?? descriptor.name).value.host
     let version = descriptor.tcpProtocolVersion >= 2 && !options.usesVersion1 ? 2 : 1
-    let key = Key(host: host, port: port, version: version)
+    let key = Key(host: host, port: port, version: version, incarnation: descriptor.incarnation)
     return try state.withLock { state throws(TransferError) in
       guard !state.isClosed else { throw TransferError(.shutDown, "The engine is shut down. Create a new one.") }
       if let known = state.peers[key] { return known }
@@ -51,7 +63,10 @@ final class TCPTransport: Sendable {
           state.peers[key] = nil
         }
       }
-      let peer = TCPPeer(host: host, port: port, version: version, options: options, logger: logger)
+      let peer = TCPPeer(
+        name: descriptor.name, host: host, port: port, version: version,
+        life: PeerLife(incarnation: descriptor.incarnation), options: options, traffic: traffic, logger: logger,
+        inquiry: inquiry)
       state.peers[key] = peer
       return peer
     }
