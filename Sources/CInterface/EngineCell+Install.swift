@@ -51,8 +51,8 @@ extension EngineCell {
     try exchange(for: wanted)
   }
 
-  /// Replaces the engine by one that is as `wanted` says, with all memory that is registered; or by one like it, if that
-  /// fails.
+  /// Replaces the engine by one that is as `wanted` says, with all memory that is registered; or by one like it, if
+  /// that fails.
   private func exchange(for wanted: Configuration) throws(TransferError) {
     let port = try with { engine throws(TransferError) in try engine.engine.rpcPort }
     try with { $0.shutdown() }

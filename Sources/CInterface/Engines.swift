@@ -4,6 +4,7 @@ internal import Logging
 internal import Synchronization
 internal import TransferEngine
 
+/// `createTransferEngine` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func createTransferEngine(
   _ metadata: UnsafePointer<CChar>?, _ name: UnsafePointer<CChar>?, _ host: UnsafePointer<CChar>?, _ port: UInt64,
@@ -26,9 +27,11 @@ public func createTransferEngine(
   }
 }
 
+/// `destroyTransferEngine` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func destroyTransferEngine(_ engine: UnsafeMutableRawPointer?) { HandleTable.shared.remove(engine) }
 
+/// `discoverTopology` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func discoverTopology(_ engine: UnsafeMutableRawPointer?) -> Int32 {
   Calls.code(engine, "discoverTopology") { cell throws(TransferError) in
@@ -37,6 +40,7 @@ public func discoverTopology(_ engine: UnsafeMutableRawPointer?) -> Int32 {
   }
 }
 
+/// `getLocalIpAndPort` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func getLocalIpAndPort(
   _ engine: UnsafeMutableRawPointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ length: Int
@@ -48,6 +52,7 @@ public func getLocalIpAndPort(
   }
 }
 
+/// `installTransport` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func installTransport(
   _ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?,
@@ -67,6 +72,7 @@ public func installTransport(
   }
 }
 
+/// `uninstallTransport` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func uninstallTransport(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
   Calls.code(engine, "uninstallTransport") { cell throws(TransferError) in
@@ -78,6 +84,7 @@ public func uninstallTransport(_ engine: UnsafeMutableRawPointer?, _ name: Unsaf
   }
 }
 
+/// `enableGracefulShutdown` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func enableGracefulShutdown(_ engine: UnsafeMutableRawPointer?) {
   _ = Calls.code(engine, "enableGracefulShutdown") { cell throws(TransferError) in

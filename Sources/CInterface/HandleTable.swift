@@ -13,7 +13,7 @@ struct HandleTable: @unchecked Sendable {
   /// How long a caller may still be inside of an engine that is shut down, in milliseconds.
   private static let patience = 60_000
 
-  /// In the bits above those of an address, so that following a handle by mistake is a fault and never another's memory.
+  /// In the bits above those of an address, so that following a handle by mistake is a fault, never another's memory.
   private static let mark: UInt = 0x6D72
   /// Callers may get in.
   private static let open: UInt64 = 1 << 31

@@ -53,6 +53,7 @@ struct Links {
   }
 }
 
+/// `showLinks` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func showLinks(
   _ engine: UnsafeMutableRawPointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ length: Int, _ asJSON: Int32

@@ -72,6 +72,7 @@ extension BufferEntry {
   }
 }
 
+/// `registerLocalMemory` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func registerLocalMemory(
   _ engine: UnsafeMutableRawPointer?, _ address: UnsafeMutableRawPointer?, _ length: Int,
@@ -85,6 +86,7 @@ public func registerLocalMemory(
   }
 }
 
+/// `unregisterLocalMemory` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func unregisterLocalMemory(_ engine: UnsafeMutableRawPointer?, _ address: UnsafeMutableRawPointer?) -> Int32 {
   Calls.code(engine, "unregisterLocalMemory") { cell throws(TransferError) in
@@ -93,6 +95,7 @@ public func unregisterLocalMemory(_ engine: UnsafeMutableRawPointer?, _ address:
   }
 }
 
+/// `registerLocalMemoryBatch` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func registerLocalMemoryBatch(
   _ engine: UnsafeMutableRawPointer?, _ list: UnsafeMutablePointer<buffer_entry_t>?, _ count: Int,
@@ -109,6 +112,7 @@ public func registerLocalMemoryBatch(
   }
 }
 
+/// `unregisterLocalMemoryBatch` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func unregisterLocalMemoryBatch(
   _ engine: UnsafeMutableRawPointer?, _ list: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ count: Int

@@ -63,6 +63,7 @@ extension nic_load_stat {
   }
 }
 
+/// `getNicLoadStats` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func getNicLoadStats(
   _ engine: UnsafeMutableRawPointer?, _ stats: UnsafeMutablePointer<nic_load_stat_t>?,

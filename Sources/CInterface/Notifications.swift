@@ -47,6 +47,7 @@ extension EngineCell {
   }
 }
 
+/// `getNotifsFromEngine` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func getNotifsFromEngine(
   _ engine: UnsafeMutableRawPointer?, _ size: UnsafeMutablePointer<Int32>?
@@ -65,12 +66,14 @@ public func getNotifsFromEngine(
   }
 }
 
+/// `freeNotifsMsgBuf` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func freeNotifsMsgBuf(_ messages: UnsafeMutablePointer<notify_msg_t>?, _ size: Int32) -> Int32 {
   free(messages)
   return 0
 }
 
+/// `genNotifyInEngine` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func genNotifyInEngine(
   _ engine: UnsafeMutableRawPointer?, _ target: UInt64, _ message: notify_msg_t

@@ -59,6 +59,7 @@ extension EngineCell {
   }
 }
 
+/// `openSegment` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func openSegment(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
   Calls.result(engine, "openSegment") { cell throws(TransferError) in
@@ -68,6 +69,7 @@ public func openSegment(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointe
   }
 }
 
+/// `openSegmentNoCache` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func openSegmentNoCache(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
   Calls.result(engine, "openSegmentNoCache") { cell throws(TransferError) in
@@ -77,6 +79,7 @@ public func openSegmentNoCache(_ engine: UnsafeMutableRawPointer?, _ name: Unsaf
   }
 }
 
+/// `closeSegment` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func closeSegment(_ engine: UnsafeMutableRawPointer?, _ segment: Int32) -> Int32 {
   Calls.code(engine, "closeSegment") { cell throws(TransferError) in
@@ -85,6 +88,7 @@ public func closeSegment(_ engine: UnsafeMutableRawPointer?, _ segment: Int32) -
   }
 }
 
+/// `removeLocalSegment` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func removeLocalSegment(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
   Calls.code(engine, "removeLocalSegment") { cell throws(TransferError) in
@@ -93,6 +97,7 @@ public func removeLocalSegment(_ engine: UnsafeMutableRawPointer?, _ name: Unsaf
   }
 }
 
+/// `warmupEfaSegment` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func warmupEfaSegment(_ engine: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
   Calls.code(engine, "warmupEfaSegment") { cell throws(TransferError) in
@@ -103,6 +108,7 @@ public func warmupEfaSegment(_ engine: UnsafeMutableRawPointer?, _ name: UnsafeP
   }
 }
 
+/// `syncSegmentCache` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func syncSegmentCache(_ engine: UnsafeMutableRawPointer?) -> Int32 {
   Calls.code(engine, "syncSegmentCache") { cell throws(TransferError) in

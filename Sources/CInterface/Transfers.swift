@@ -44,6 +44,7 @@ private func submit(
   }
 }
 
+/// `allocateBatchID` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func allocateBatchID(_ engine: UnsafeMutableRawPointer?, _ size: Int) -> UInt64 {
   Calls.result(engine, "allocateBatchID") { cell throws(TransferError) in
@@ -53,6 +54,7 @@ public func allocateBatchID(_ engine: UnsafeMutableRawPointer?, _ size: Int) -> 
   }
 }
 
+/// `submitTransfer` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func submitTransfer(
   _ engine: UnsafeMutableRawPointer?, _ batch: UInt64, _ entries: UnsafeMutablePointer<transfer_request>?,
@@ -63,6 +65,7 @@ public func submitTransfer(
   }
 }
 
+/// `submitTransferWithNotify` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func submitTransferWithNotify(
   _ engine: UnsafeMutableRawPointer?, _ batch: UInt64, _ entries: UnsafeMutablePointer<transfer_request>?,
@@ -73,6 +76,7 @@ public func submitTransferWithNotify(
   }
 }
 
+/// `getTransferStatus` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func getTransferStatus(
   _ engine: UnsafeMutableRawPointer?, _ batch: UInt64, _ task: Int, _ status: UnsafeMutablePointer<transfer_status>?
@@ -86,6 +90,7 @@ public func getTransferStatus(
   }
 }
 
+/// `freeBatchID` of `transfer_engine_c.h`, which describes it.
 @c @implementation
 public func freeBatchID(_ engine: UnsafeMutableRawPointer?, _ batch: UInt64) -> Int32 {
   Calls.status(engine, "freeBatchID") { cell throws(TransferError) in

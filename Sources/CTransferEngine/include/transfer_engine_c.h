@@ -10,9 +10,10 @@
  *   whoever holds them.
  * - Functions that return an `int` return 0 or a negative code, except for those that say "status": these return 0 or a
  *   positive code. The numbers are the same: 1 invalid argument, 2 too many requests, 3 address not registered, 4 batch
- *   busy, 6 device not found, 7 address overlaps, 8 no transport for it, 101 name not resolved, 102 socket, 103 malformed
- *   JSON, 104 handshake rejected, 200 metadata, 201 endpoint, 202 context (a NIC), 302 memory; and, of Moonrail's own,
- *   203 the peer has restarted, 900 the engine is shut down, or belongs to the parent of this forked process.
+ *   busy, 6 device not found, 7 address overlaps, 8 no transport for it, 101 name not resolved, 102 socket,
+ *   103 malformed JSON, 104 handshake rejected, 200 metadata, 201 endpoint, 202 context (a NIC), 302 memory; and, of
+ *   Moonrail's own, 203 the peer has restarted, 900 the engine is shut down, or belongs to the parent of this forked
+ *   process.
  * - Why a call failed, and what to do about it, is a line on standard error (MC_LOG_LEVEL). */
 #ifndef MOONRAIL_TRANSFER_ENGINE_C_H
 #define MOONRAIL_TRANSFER_ENGINE_C_H
@@ -126,7 +127,8 @@ typedef struct segment_desc segment_desc_t;
 
 /* Starts an engine.
  *
- * metadata_conn_string: `P2PHANDSHAKE`, or a store: `http://host:port/metadata`, `etcd://host:port`, `redis://host:port`.
+ * metadata_conn_string: `P2PHANDSHAKE`, or a store: `http://host:port/metadata`, `etcd://host:port`,
+ * `redis://host:port`.
  * local_server_name: The name or address under which peers reach this host; with P2PHANDSHAKE a port in it is ignored.
  * ip_or_host_name, rpc_port: Not used.
  * auto_discover: Not 0: EFA and TCP are installed where libfabric finds an EFA device, or else TCP alone (MC_FORCE_TCP:
@@ -165,8 +167,8 @@ transport_t installTransport(transfer_engine_t engine, const char *proto, void *
 /* 0 for an installed transport, which stays until the engine is destroyed, -8 for any other. */
 int uninstallTransport(transfer_engine_t engine, const char *proto);
 
-/* From now on SIGTERM and SIGINT stop this engine before the process ends with 128 plus the signal's number, and so does
- * a normal exit. A second signal ends the process at once. For further engines, call it for each. */
+/* From now on SIGTERM and SIGINT stop this engine before the process ends with 128 plus the signal's number, and so
+ * does a normal exit. A second signal ends the process at once. For further engines, call it for each. */
 void enableGracefulShutdown(transfer_engine_t engine);
 
 /* --- Segments --- */
@@ -184,7 +186,8 @@ int closeSegment(transfer_engine_t engine, segment_id_t segment_id);
 /* Takes back all openings of a segment. 0 also if it is not open. */
 int removeLocalSegment(transfer_engine_t engine, const char *segment_name);
 
-/* Connects all NICs to those of the segment, so that its first transfer does not have to. 0 where EFA is not installed. */
+/* Connects all NICs to those of the segment, so that its first transfer does not have to. 0 where EFA is not
+ * installed. */
 int warmupEfaSegment(transfer_engine_t engine, const char *segment_name);
 
 /* Looks anew at what the owners of all open segments have registered. What cannot be had stays as it was. */
@@ -216,15 +219,16 @@ int unregisterLocalMemoryBatch(transfer_engine_t engine, void **addr_list, size_
 /* Makes room for up to `batch_size` requests. INVALID_BATCH on failure. */
 batch_id_t allocateBatchID(transfer_engine_t engine, size_t batch_size);
 
-/* Starts `count` requests, which become the batch's next tasks. Status code; unless it is 0, none of them is under way. */
+/* Starts `count` requests, which become the batch's next tasks. Status code; unless it is 0, none of them is under
+ * way. */
 int submitTransfer(transfer_engine_t engine, batch_id_t batch_id, struct transfer_request *entries, size_t count);
 
 /* The same; once all of the batch is seen complete, the first request's target gets `notify_msg`. Status code. */
 int submitTransferWithNotify(transfer_engine_t engine, batch_id_t batch_id, struct transfer_request *entries,
 			     size_t count, notify_msg_t notify_msg);
 
-/* How the batch's task number `task_id`, from 0 in the order of submission, stands. Status code; `status` is written only
- * if it is 0. Never waits. */
+/* How the batch's task number `task_id`, from 0 in the order of submission, stands. Status code; `status` is written
+ * only if it is 0. Never waits. */
 int getTransferStatus(transfer_engine_t engine, batch_id_t batch_id, size_t task_id,
 		      struct transfer_status *status);
 
@@ -246,7 +250,8 @@ int genNotifyInEngine(transfer_engine_t engine, uint64_t target_id, notify_msg_t
 
 /* --- Reports --- */
 
-/* Writes what is known of the NICs to `stats`, which has room for `*count` of them. `*count` gets how many there are. */
+/* Writes what is known of the NICs to `stats`, which has room for `*count` of them. `*count` gets how many there
+ * are. */
 int getNicLoadStats(transfer_engine_t engine, nic_load_stat_t *stats, size_t *count);
 
 /* Writes the NICs and the topology to `buf`, as text or as JSON. -1 where `buf_len` is too small. */

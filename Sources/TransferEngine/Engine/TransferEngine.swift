@@ -216,7 +216,8 @@ public final class TransferEngine: Sendable {
       let offer = rail.domain.offer
       return NICDescription(
         name: rail.device, provider: offer.provider, fabric: offer.fabric, pciAddress: device.pciAddress,
-        numaNode: device.numaNode, gid: DescriptorPublisher.gid(of: rail), linkSpeed: device.speed, credits: rail.credits, transmitDepth: offer.transmitDepth,
+        numaNode: device.numaNode, gid: DescriptorPublisher.gid(of: rail), linkSpeed: device.speed,
+        credits: rail.credits, transmitDepth: offer.transmitDepth,
         completionQueueSize: rail.completionQueueSize, isEmulated: rail.isEmulated, transferredBytes: counters.bytes,
         completedOperations: counters.operations, maximumInFlight: counters.maximumInFlight)
     }
