@@ -121,6 +121,8 @@ static transfer_engine_t start_engine(unsigned char *memory, char *transport)
 {
 	/* Two of the fake EFA's NICs. */
 	void *topology[1] = {"{\"cpu:0\":[[\"rdmap0s0\",\"rdmap1s0\"],[]]}"};
+	void *wrong[1] = {"{\"cpu:0\":[[\"nosuch\"],[]]}"};
+	char before[64], after[64];
 	nic_load_stat_t stats[8];
 	char links[8192];
 	size_t count = 1;
@@ -128,7 +130,13 @@ static transfer_engine_t start_engine(unsigned char *memory, char *transport)
 
 	NEED(engine);
 	EQUAL(registerLocalMemory(engine, memory, SIZE, "cpu:0", 1), 0);
+	EQUAL(getLocalIpAndPort(engine, before, sizeof(before)), 0);
+	/* An attempt that fails leaves an engine that can still be installed to. */
+	if (is_efa)
+		CHECK(installTransport(engine, transport, wrong) == NULL);
 	NEED(installTransport(engine, transport, topology));
+	EQUAL(getLocalIpAndPort(engine, after, sizeof(after)), 0);
+	CHECK(strcmp(before, after) == 0);
 	EQUAL(uninstallTransport(engine, transport), 0);
 	EQUAL(getNicLoadStats(engine, stats, &count), 0);
 	EQUAL(count, is_efa ? 2 : 0);

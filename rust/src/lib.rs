@@ -25,7 +25,7 @@
 
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 // std::ffi::NulError is as old as Rust; what clippy dates is a later move of it inside the standard library.
-#![allow(clippy::incompatible_msrv)]
+#![allow(unknown_lints, clippy::incompatible_msrv)]
 
 mod engine;
 mod error;
