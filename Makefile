@@ -1,6 +1,6 @@
 # The commands of this project. What they do is in scripts/.
 
-.PHONY: help setup build demo test test-efa test-hosts lint format bench bench-peers clean
+.PHONY: help setup build c-library install-c demo test test-efa test-hosts lint format bench bench-peers clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
@@ -8,6 +8,7 @@ help:
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
 	@echo 'make test-hosts  as root: transfers between two hosts (network namespaces) whose cable is pulled'
 	@echo 'make build     the command, into .build/release/moonrail'
+	@echo 'make c-library  libmoonrail.so and its header, into .build/c; make install-c PREFIX=/usr/local'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
 	@echo 'make bench     what an operation costs in the engine'
@@ -19,6 +20,12 @@ setup:
 
 build:
 	@scripts/build.sh
+
+c-library:
+	@scripts/c-library.sh
+
+install-c:
+	@scripts/c-library.sh --install "$(PREFIX)"
 
 demo:
 	@scripts/demo.sh

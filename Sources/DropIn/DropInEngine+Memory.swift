@@ -3,8 +3,10 @@ public import TransferEngine
 
 extension DropInEngine {
   /// Registers buffers; all or none.
-  public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
-    try engine.register(buffers, location: location)
+  public func register(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) throws(TransferError) {
+    try engine.register(buffers, location: location, remoteAccess: remoteAccess)
   }
 
   /// Withdraws the buffers that were registered at `addresses`; attempts all and throws the first error.

@@ -53,6 +53,9 @@ public final class DropInEngine: Sendable {
     }
   }
 
+  /// Whether this process is a child of the one that the engine belongs to.
+  public var isForeign: Bool { !fork.isSameProcess }
+
   /// Stops the engine; later calls fail. Nothing in a forked child, where there is nothing to stop.
   public func shutdown() {
     guard let engine = try? engine else { return }

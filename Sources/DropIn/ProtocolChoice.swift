@@ -52,8 +52,15 @@ public struct ProtocolChoice: Sendable {
     }
   }
 
+  /// What to use where nobody names a protocol: EFA, with TCP beside it, where there is a device, otherwise TCP. With
+  /// `MC_FORCE_TCP` it is TCP.
+  public init(discoveredFor configuration: Configuration) {
+    let isForced = configuration.environment["MC_FORCE_TCP"] != nil
+    transports = !isForced && Self.hasDevice(configuration) ? [.efa, .tcp] : [.tcp]
+  }
+
   /// Whether libfabric is there and offers a NIC, whatever the filters say of it.
-  private static func hasDevice(_ configuration: Configuration) -> Bool {
+  public static func hasDevice(_ configuration: Configuration) -> Bool {
     let environment = configuration.environment
     func named(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
     guard

@@ -83,7 +83,7 @@ final class EFATransport: Sendable {
     var topology = Topology.discover(devices: devices, inventory: inventory)
     let custom = Topology.custom(environment: configuration.environment)
     if let warning = custom.warning { logger.warning("\(warning)") }
-    topology = custom.topology ?? topology
+    topology = configuration.topology ?? custom.topology ?? topology
 
     logger.info("\(library.summary), interface \(library.requestedVersion >> 16).\(library.requestedVersion & 0xffff)")
     for rail in rails { logger.info("\(describe(rail))") }
