@@ -46,4 +46,11 @@ extension DropInEngine {
         .addressNotRegistered, "There is no managed buffer at 0x\(String(address, radix: 16)), or it was freed before.")
     }
   }
+
+  /// The address of the first buffer that the segment `name` has published; 0 if it has none.
+  public func firstBufferAddress(of name: String) throws(TransferError) -> UInt64 {
+    let engine = try engine
+    let segment = try engine.openSegment(name)
+    return try engine.describe(segment).buffers.first?.address ?? 0
+  }
 }
