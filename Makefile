@@ -1,15 +1,16 @@
 # The commands of this project. What they do is in scripts/.
 
-.PHONY: help setup build demo test test-efa lint format bench clean
+.PHONY: help setup build demo test test-efa test-python wheel lint format bench bench-python clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
+	@echo 'make wheel     the Python wheel, into .build/python/wheels; make test-python tests it'
 	@echo 'make build     the command, into .build/release/moonrail'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
-	@echo 'make bench     what an operation costs in the engine'
+	@echo 'make bench     what an operation costs in the engine; make bench-python a call from Python'
 	@echo 'make clean     remove everything that was built'
 
 setup:
@@ -27,6 +28,13 @@ test:
 test-efa:
 	@scripts/test.sh --filter EFATransportTests
 
+wheel:
+	@scripts/setup.sh
+	@scripts/wheel.sh
+
+test-python:
+	@scripts/test-python.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -35,6 +43,9 @@ format:
 
 bench:
 	@scripts/bench.sh
+
+bench-python:
+	@scripts/bench-python.sh
 
 clean:
 	rm -rf .build Benchmarks/.build

@@ -8,7 +8,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # libfabric-dev: headers for the build and, through libfabric1, the library for the tests. libfabric-bin: fi_info.
 # libibverbs-dev: headers for the fake EFA provider.
 # etcd-server, redis-server: the tests start both, on ports of their own.
-packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev etcd-server redis-server)
+# python3-dev, python3-venv, python3-pip: the Python module, its wheel and its tests.
+packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev etcd-server redis-server
+  python3-dev python3-venv python3-pip)
 if [ "${1:-}" = bench ]; then packages+=(valgrind); fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then

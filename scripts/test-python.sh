@@ -36,7 +36,7 @@ export MOONRAIL_TEST_UPSTREAM_TCP=$place/upstream-tcp/bin/python
 export MOONRAIL_TEST_UPSTREAM_EFA=$place/upstream-efa/bin/python
 # The distribution's libfabric probes for hardware for seconds in every process with these two.
 export FI_PROVIDER='^psm,psm2'
-unset PYTHONPATH
+unset PYTHONPATH FI_PROVIDER_PATH MOONRAIL_TEST_FABRICS
 
 say "pytest, on the installed wheel"
 "$place/ours/bin/python" -m pytest -q -p no:cacheprovider "$@"

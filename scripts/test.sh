@@ -1,7 +1,7 @@
 #!/bin/bash
 # Sets up, checks the format, builds the fake EFA provider and runs the test suites.
 # Usage: test.sh [ARGUMENTS OF swift test]     for example: test.sh --filter WireTests
-# With --filter the format is not checked.
+# With --filter the format is not checked, and the Python module is not tested.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 "$here/setup.sh"
@@ -35,4 +35,9 @@ case " $* " in
 esac
 export FAKE_EFA_NICS=16 MOONRAIL_TEST_FABRICS=efa
 say "swift test --no-parallel --skip-build $* ${suites[*]}, on the fake EFA with $FAKE_EFA_NICS NICs"
-exec swift test --no-parallel --skip-build "$@" "${suites[@]}"
+swift test --no-parallel --skip-build "$@" "${suites[@]}"
+
+case " $* " in
+*" --filter "*) ;;
+*) "$here/test-python.sh" ;;
+esac
