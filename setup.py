@@ -34,8 +34,8 @@ def require_headers(folder):
         raise SystemExit("error: there is no C compiler. On Debian and Ubuntu: apt-get install gcc g++")
     if subprocess.run([compiler, "-E", "-"], input=source, text=True, capture_output=True).returncode != 0:
         raise SystemExit(
-            "error: there is no rdma/fabric.h, libfabric's header. On Debian and Ubuntu: apt-get install libfabric-dev; "
-            "with the EFA installer: export CPATH=/opt/amazon/efa/include"
+            "error: there is no rdma/fabric.h, libfabric's header. On Debian and Ubuntu: apt-get install libfabric-dev;"
+            " with the EFA installer: export CPATH=/opt/amazon/efa/include"
         )
     if not (Path(folder) / "Python.h").exists():
         raise SystemExit(f"error: there is no Python.h in {folder}. On Debian and Ubuntu: apt-get install python3-dev")
@@ -61,7 +61,9 @@ class SwiftBuild(build_ext):
         built = subprocess.run(command + ["--product", product], env=environment)
         if built.returncode != 0:
             raise SystemExit(f"error: 'swift build' of {product} failed; its messages are above")
-        shown = subprocess.run(command + ["--show-bin-path"], env=environment, capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            command + ["--show-bin-path"], env=environment, capture_output=True, text=True, check=True
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         # What only a debugger needs is more than half of it.
         subprocess.run(["strip", "-o", str(target), str(Path(shown.stdout.strip()) / file)], check=True)

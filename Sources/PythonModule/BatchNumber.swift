@@ -2,8 +2,8 @@ internal import TransferEngine
 
 /// A batch as Python programs number it.
 ///
-/// Some of them take a number from 2^63 on for a failure, and the engine's own become that large in a process that lives
-/// long: so its generation, in the upper half, is moved down to the index, which needs 17 bits.
+/// Some of them take a number from 2^63 on for a failure, and the engine's own become that large in a process that
+/// lives long: so its generation, in the upper half, is moved down to the index, which needs 17 bits.
 enum BatchNumber {
   private static let indexBits: UInt64 = 17
   private static let mask: UInt64 = (1 << indexBits) - 1

@@ -1,7 +1,7 @@
 internal import CPython
 
-/// What Mooncake's module has and this one does not. The names are there, so that an import of several works; making one
-/// raises an exception that says what is missing.
+/// What Mooncake's module has and this one does not. The names are there, so that an import of several works; making
+/// one raises an exception that says what is missing.
 enum MissingParts {
   static func add(to module: PythonObject) throws(PythonException) {
     try add(to: module, "RpcInterface", "mooncake.engine.RpcInterface") { _, _, _ in MissingParts.refuse("RpcInterface")

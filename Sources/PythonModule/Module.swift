@@ -26,6 +26,7 @@ private enum Module {
   }
 
   private static func fill(_ module: PythonObject) throws(PythonException) {
+    try lookBeside()
     try ModuleTypes.make()
     try LiveEngines.stopAtExit()
     let opcode = try ModuleTypes.get(\.opcode)
@@ -42,6 +43,15 @@ private enum Module {
     try add(module, "_Engine", try ModuleTypes.get(\.native))
     try MissingParts.add(to: module)
     try SupportFlags.add(to: module)
+  }
+
+  /// Has Python look for a distribution that owns the same files. Here, because that one's `__init__.py` may have
+  /// replaced ours.
+  private static func lookBeside() throws(PythonException) {
+    if let module = PyImport_ImportModule("mooncake._beside") { return Py_DecRef(module) }
+    // Only the extension is there: nobody has installed it, or ours was half removed.
+    guard PyErr_ExceptionMatches(cpython_import_error()) != 0 else { throw PythonException() }
+    PyErr_Clear()
   }
 
   private static func add(

@@ -22,7 +22,10 @@ enum NativeEngineType {
           name: "port",
           get: { this, _ in
             answer { () throws(PythonException) in
-              pythonCode(Int32(try NativeEngineType.perform(this) { engine throws(TransferError) in try engine.engine.rpcPort }))
+              let port = try NativeEngineType.perform(this) { engine throws(TransferError) in
+                try engine.engine.rpcPort
+              }
+              return pythonCode(Int32(port))
             }
           }, set: nil),
       ],
@@ -96,7 +99,7 @@ enum NativeEngineType {
       },
       Method(
         "start",
-        "start(segment, locals, remotes, lengths, opcode, notify, /)\n--\n\nStarts a batch. Its number; 0 if it is empty."
+        "start(segment, locals, remotes, lengths, opcode, notify, /)\n--\n\nStarts a batch. Its number; 0: it is empty."
       ) { this, arguments, count, keywords in
         NativeEngineType.startParameters.bind(arguments, count, keywords) { arguments throws(PythonException) in
           let segment = try text(try arguments[required: 0], "segment")

@@ -154,8 +154,8 @@ extension TransferEngineType {
     transfer_check_status(batch, /)
     --
 
-    1: every byte of the whole batch is in its place. 0: not yet. -1: failed, and nothing moves any more. -2: timed out. \
-    The number ends with any answer but 0.
+    1: every byte of the whole batch is in its place. 0: not yet. -1: failed, and nothing moves any more. -2: timed \
+    out. The number ends with any answer but 0.
     """
   private static let waitDoc: StaticString = """
     get_batch_transfer_status(batches, /)

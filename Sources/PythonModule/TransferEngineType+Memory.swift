@@ -45,7 +45,7 @@ extension TransferEngineType {
       },
       Method(
         "unregister_memory",
-        "unregister_memory(buffer_addr, /)\n--\n\nWithdraws memory. 0, -3 for what is not registered, or another number."
+        "unregister_memory(buffer_addr, /)\n--\n\nWithdraws memory. 0, -3 if it is not registered, or another number."
       ) { this, arguments, count, keywords in
         TransferEngineType.unregisterParameters.bind(arguments, count, keywords) { arguments throws(PythonException) in
           let address = UInt(try unsigned(try arguments[required: 0]))
@@ -58,7 +58,7 @@ extension TransferEngineType {
       },
       Method(
         "batch_unregister_memory",
-        "batch_unregister_memory(buffer_addresses, /)\n--\n\nWithdraws all of these. 0, or the first that failed's code."
+        "batch_unregister_memory(buffer_addresses, /)\n--\n\nWithdraws all of these. 0, or the first failure's code."
       ) { this, arguments, count, keywords in
         TransferEngineType.batchUnregisterParameters.bind(arguments, count, keywords) {
           arguments throws(PythonException) in
@@ -72,7 +72,7 @@ extension TransferEngineType {
       },
       Method(
         "allocate_managed_buffer",
-        "allocate_managed_buffer(length, /)\n--\n\nThe address of registered memory that is the engine's; 0 if there is none."
+        "allocate_managed_buffer(length, /)\n--\n\nThe address of registered memory of the engine's own; 0: none."
       ) { this, arguments, count, keywords in
         TransferEngineType.allocateParameters.bind(arguments, count, keywords) { arguments throws(PythonException) in
           let length = Int(clamping: try unsigned(try arguments[required: 0]))

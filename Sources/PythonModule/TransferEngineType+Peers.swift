@@ -36,7 +36,7 @@ extension TransferEngineType {
       },
       Method(
         "warmup_efa_segment",
-        "warmup_efa_segment(segment_name)\n--\n\nConnects to a peer's NICs before the first transfer has to. 0, or a code."
+        "warmup_efa_segment(segment_name)\n--\n\nConnects to a peer's NICs, before a transfer has to. 0, or a code."
       ) { this, arguments, count, keywords in
         TransferEngineType.warmupParameters.bind(arguments, count, keywords) { arguments throws(PythonException) in
           let name = try text(try arguments[required: 0], "segment_name")

@@ -136,7 +136,8 @@ extension TransferEngineType {
     Reads one piece for each entry of the lists. 0, or -1 if any byte is not in its place; nothing moves any more then.
     """
   private static let batchGeneralDoc: StaticString = """
-    batch_transfer_sync(target_hostname, buffers, peer_buffer_addresses, lengths, opcode, notify=None, transport_hint='')
+    batch_transfer_sync(target_hostname, buffers, peer_buffer_addresses, lengths, opcode, notify=None, \
+    transport_hint='')
     --
 
     Reads or writes a batch; the peer gets notify when all bytes are in place. 0, or -1.

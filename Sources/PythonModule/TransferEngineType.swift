@@ -66,7 +66,7 @@ enum TransferEngineType {
         initialize_ext(local_hostname, metadata_server, protocol, device_name, metadata_type, /)
         --
 
-        As TransferEngineType.initialize(); metadata_type ('http', 'etcd', 'redis') is the scheme of a metadata_server that has none.
+        As initialize(); metadata_type ('http', 'etcd', 'redis') is the scheme of a metadata_server that has none.
         """
       ) { TransferEngineType.initialize($0, $1, $2, $3, TransferEngineType.initializeExtParameters) },
       Method("get_rpc_port", "get_rpc_port()\n--\n\nThe port under which peers reach this engine.") {

@@ -271,9 +271,11 @@ ROWS = [
     ],
     # starting
     Row("initialize with None", lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "tcp", None), 0),
-    Row("initialize ignores a port", lambda pair: TransferEngine().initialize("127.0.0.1:5", "P2PHANDSHAKE", "tcp", ""), 0),
+    Row("initialize ignores a port",
+        lambda pair: TransferEngine().initialize("127.0.0.1:5", "P2PHANDSHAKE", "tcp", ""), 0),
     Row("initialize rdma", lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "rdma", ""), 0),
-    Row("initialize with an unknown NIC", lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "tcp", "x"), 0),
+    Row("initialize with an unknown NIC",
+        lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "tcp", "x"), 0),
     Row("initialize with an unknown protocol",
         lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "bogus", ""), -1, 0,
         "a misspelt protocol is an error"),
@@ -300,7 +302,8 @@ ROWS = [
     Row("unregister unknown", lambda pair: pair.a.unregister_memory(pair.other.take(64)), -3),
     Row("unregister inside", lambda pair: pair.a.unregister_memory(registered(pair)[0] + 64), -3),
     Row("batch register", batch_registered, (0, 0, 0, 0)),
-    Row("batch register nothing", lambda pair: (pair.a.batch_register_memory([], []), pair.a.batch_unregister_memory([])), (0, 0)),
+    Row("batch register nothing", lambda pair: (
+        pair.a.batch_register_memory([], []), pair.a.batch_unregister_memory([])), (0, 0)),
     Row("batch register unequal", lambda pair: pair.a.batch_register_memory([1, 2], [3]), -1, NEGATIVE,
         "upstream reads beyond the shorter list"),
     Row("batch register an overlap", lambda pair: pair.a.batch_register_memory(
@@ -331,7 +334,8 @@ ROWS = [
         pair.peer, [pair.near.take(8)] * 2, [pair.far.take(8)] * 2, [0, 8]), 0),
     Row("unequal lists", lambda pair: pair.a.batch_transfer_sync_write(pair.peer, [1, 2], [1], [1]), -1),
     Row("floats", lambda pair: pair.a.batch_transfer_sync_write(pair.peer, [1.0], [1], [1]), Raises(TypeError)),
-    Row("negative numbers", lambda pair: pair.a.batch_transfer_sync_write(pair.peer, [-1], [1], [1]), Raises(TypeError)),
+    Row("negative numbers",
+        lambda pair: pair.a.batch_transfer_sync_write(pair.peer, [-1], [1], [1]), Raises(TypeError)),
     Row("too large numbers", lambda pair: pair.a.transfer_sync_write(pair.peer, 2**64, 1, 1), Raises(TypeError)),
     Row("generators", generator, Raises(TypeError)),
     Row("text for a list", lambda pair: pair.a.batch_transfer_sync_write(pair.peer, "", [1], [1]), Raises(TypeError)),

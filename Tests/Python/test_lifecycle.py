@@ -26,7 +26,8 @@ def test_64_threads_submit_at_once():
         pair.near.write(near, bytes([index]) * 4096)
         begin.wait(30)
         for _ in range(50):
-            codes.append(pair.a.batch_transfer_sync_write(pair.peer, [near, near + 2048], [far, far + 2048], [2048] * 2))
+            both = [near, near + 2048], [far, far + 2048], [2048, 2048]
+            codes.append(pair.a.batch_transfer_sync_write(pair.peer, *both))
 
     threads = [threading.Thread(target=write, args=(index,)) for index in range(64)]
     for thread in threads:

@@ -45,6 +45,7 @@ static inline PyObject *cpython_value_error(void) { return PyExc_ValueError; }
 static inline PyObject *cpython_runtime_error(void) { return PyExc_RuntimeError; }
 static inline PyObject *cpython_attribute_error(void) { return PyExc_AttributeError; }
 static inline PyObject *cpython_not_implemented_error(void) { return PyExc_NotImplementedError; }
+static inline PyObject *cpython_import_error(void) { return PyExc_ImportError; }
 static inline PyObject *cpython_memory_error(void) { return PyExc_MemoryError; }
 
 /* Object creation that is variadic in C. */
@@ -56,8 +57,8 @@ static inline PyObject *cpython_call(PyObject *callable, PyObject *argument)
 /* The definition of a module without state and slots, initialised by a macro. It must outlive the module. */
 PyModuleDef *cpython_module_definition(const char *name, const char *doc, PyMethodDef *methods);
 
-/* process_vm_readv(2) and process_vm_writev(2) for this process, which Swift's Glibc module does not have: copies between
- * `here` and `there` where a wrong `there` is EFAULT and no signal. Bytes copied, or -1 with errno. */
+/* process_vm_readv(2) and process_vm_writev(2) for this process, which Swift's Glibc module does not have: copies
+ * between `here` and `there` where a wrong `there` is EFAULT and no signal. Bytes copied, or -1 with errno. */
 ssize_t cpython_copy_in(void *here, const void *there, size_t length);
 ssize_t cpython_copy_out(const void *here, void *there, size_t length);
 
