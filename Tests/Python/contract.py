@@ -280,6 +280,7 @@ ROWS = [
         lambda pair: TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "bogus", ""), -1, 0,
         "a misspelt protocol is an error"),
     Row("initialize_ext", lambda pair: TransferEngine().initialize_ext("127.0.0.1", "P2PHANDSHAKE", "tcp", "", ""), 0),
+    Row("initialize twice", twice_initialized, [0, -1], [0, 0], "the first engine would be lost"),
     Row("a failed initialize", retried, (-1, 0)),
     Row("initialize misses arguments", lambda pair: TransferEngine().initialize("127.0.0.1"), Raises(TypeError)),
     Row("get_rpc_port", lambda pair: 0 < pair.a.get_rpc_port() < 65536, True),

@@ -1,6 +1,7 @@
 """The package `moonrail`."""
 
 import asyncio
+import ctypes
 import os
 
 import pytest
@@ -80,6 +81,26 @@ def test_managed_memory(engines):
     near.free(local)
     with pytest.raises(TransferError):
         near.free(local)
+
+
+def test_managed_memory_of_many_sizes(engines):
+    """Pieces do not overlap, keep what is written to them, and can be had again."""
+    near, _ = engines
+    sizes = [1, 8192, 8193, 100_000, 3 << 20, 65 << 20, 257 << 20, 8192, 40 << 20, 1]
+    for _ in range(3):
+        places = sorted((near.allocate(size), size) for size in sizes)
+        assert all(first + size <= second for (first, size), (second, _) in zip(places, places[1:]))
+        for number, (address, size) in enumerate(places):
+            for end in (address, address + size - 1):
+                ctypes.c_char.from_address(end).value = bytes([number + 1])
+        for number, (address, size) in enumerate(places):
+            assert ctypes.c_char.from_address(address + size - 1).value == bytes([number + 1])
+        for address, _ in places:
+            near.free(address)
+    with pytest.raises(TransferError):
+        near.allocate(0)
+    with pytest.raises(TransferError):
+        near.allocate(1 << 62)
 
 
 def test_what_is_refused(engines):
@@ -163,6 +184,25 @@ def test_await(engines):
 
     # A second loop has a file of its own.
     asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_closed_engine_ends_what_is_awaited(engines):
+    near, far = engines
+    size = 64 << 20
+    local, remote = bytearray(size), bytearray(size)
+    near.register(local)
+    target = far.register(remote)
+
+    async def main():
+        task = asyncio.ensure_future(near.write_async(far.name, [Piece(local, target.address)]))
+        await asyncio.sleep(0)
+        near.close()
+        try:
+            await task
+        except TransferError:
+            pass
+
     asyncio.run(asyncio.wait_for(main(), 60))
 
 

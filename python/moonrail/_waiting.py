@@ -33,11 +33,11 @@ class Waiter:
         A cancelled caller hears of it when the batch has ended, because its memory is in use until then.
         """
         loop = asyncio.get_running_loop()
+        engine.watch(batch, self._file)
         future = loop.create_future()
         if not self._pending:
             loop.add_reader(self._file, self._look, loop)
         self._pending[future] = (engine, batch, kept)
-        engine.watch(batch, self._file)
         cancelled = None
         while not future.done():
             try:
@@ -56,14 +56,13 @@ class Waiter:
             pass
         for future, (engine, batch, _) in list(self._pending.items()):
             try:
-                done = engine.finish(batch)
-            except Exception as error:  # of the transfer: its awaiter gets it
-                future.set_exception(error)
-            else:
-                if not done:
+                if not engine.finish(batch):
                     # The news may come early, and once only.
                     engine.watch(batch, self._file)
                     continue
+            except Exception as error:  # of the transfer: its awaiter gets it
+                future.set_exception(error)
+            else:
                 future.set_result(None)
             del self._pending[future]
         if not self._pending:
