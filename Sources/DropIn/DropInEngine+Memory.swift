@@ -2,9 +2,18 @@ internal import Synchronization
 public import TransferEngine
 
 extension DropInEngine {
-  /// Registers buffers; all or none.
-  public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
-    try engine.register(buffers, location: location)
+  /// Registers buffers; all or none. `remoteAccess`: what peers may do with them.
+  public func register(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) throws(TransferError) {
+    let engine = try engine
+    for buffer in buffers where buffer.length > 0 && !MappedMemory.covers(buffer.address, length: buffer.length) {
+      throw TransferError(
+        .invalidArgument,
+        "There is no memory of \(buffer.length) bytes at 0x\(String(buffer.address, radix: 16)) in this process."
+          + " Memory of a GPU cannot be registered in this version.")
+    }
+    try engine.register(buffers, location: location, remoteAccess: remoteAccess)
   }
 
   /// Withdraws the buffers that were registered at `addresses`; attempts all and throws the first error.

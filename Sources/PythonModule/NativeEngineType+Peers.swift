@@ -25,7 +25,7 @@ extension NativeEngineType {
             throw .valueError("access must be 0 (none), 1 (read only) or 2 (read and write)")
           }
           try NativeEngineType.perform(this) { engine throws(TransferError) in
-            try engine.engine.register(
+            try engine.register(
               try BufferList.entries(addresses, lengths), location: location, remoteAccess: access)
           }
           return pythonNone()

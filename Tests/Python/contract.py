@@ -293,6 +293,8 @@ ROWS = [
     Row("register an overlap", lambda pair: twice(pair, 2048, 4096), (0, -7)),
     Row("register nothing", lambda pair: pair.a.register_memory(pair.other.take(64), 0), -1),
     Row("register at 0", lambda pair: pair.a.register_memory(0, 64), -1, 0, "there is no memory at 0"),
+    Row("register what is no memory", lambda pair: pair.a.register_memory(4096, 4096), -1, 0,
+        "a copy to it would end the process"),
     Row("register again", again, (0, 0, 0)),
     Row("register neighbours", adjacent, (0, 0)),
     Row("register 8 bytes", small, (0, 0)),
