@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -90,3 +92,45 @@ def test_the_stub_names_what_there_is():
     assert methods - {"__init__"} == there - {"TransferOpcode"}
     for name in there - {"TransferOpcode"}:
         assert getattr(engine_module.TransferEngine, name).__doc__, name
+
+
+@pytest.fixture
+def store():
+    """The address of a metadata server."""
+    command = [script("mooncake_http_metadata_server"), "--port", "0", "--host", "127.0.0.1", "--log-level", "ERROR"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        address = server.stdout.readline().split()[-1]
+        yield address.removeprefix("http://").split("/")[0]
+        server.terminate()
+
+
+PUBLISHED = """
+import ctypes, sys, urllib.request
+from mooncake.engine import TransferEngine
+from support import Memory
+
+memory, engine = Memory(4096), TransferEngine()
+# One that nobody lets go of.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+if sys.argv[2] == "http":
+    code = engine.initialize_ext("127.0.0.1:7", sys.argv[1] + "/metadata", "tcp", "", "http")
+else:
+    code = engine.initialize("127.0.0.1:7", f"http://{sys.argv[1]}/metadata", "tcp", "")
+assert code == 0 and engine.register_memory(memory.address, 4096) == 0
+# Its own name is not looked up in the store, another engine's is.
+other = TransferEngine()
+assert other.initialize("127.0.0.1:8", f"http://{sys.argv[1]}/metadata", "tcp", "") == 0
+assert other.get_first_buffer_address("127.0.0.1:7") == memory.address
+keys = ["mooncake/rpc_meta/127.0.0.1:7", "mooncake/ram/127.0.0.1:7"]
+print(*(urllib.request.urlopen(f"http://{sys.argv[1]}/metadata?key={key}").status for key in keys))
+"""
+
+
+@pytest.mark.parametrize("kind", ["http", "url"])
+def test_an_exit_withdraws_from_the_store(store, kind):
+    """The engines are alive when the interpreter ends, and are stopped by it."""
+    done = run(PUBLISHED, store, kind)
+    assert done.stdout == "200 200\n", done.stderr
+    for key in ("rpc_meta/127.0.0.1:7", "ram/127.0.0.1:7"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://{store}/metadata?key=mooncake/{key}")
