@@ -30,7 +30,8 @@ environment upstream-tcp mooncake-transfer-engine-non-cuda==0.3.13.post1 numpy p
 environment upstream-efa mooncake-transfer-engine-efa-non-cuda==0.3.13.post1 numpy
 environment ours pytest numpy
 say "installing the wheel"
-"$environments/ours/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$place"/wheels/*.whl
+"$environments/ours/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+  "$place"/wheels/*.whl
 
 Tests/FakeEFA/build.sh .build/fake-efa
 export MOONRAIL_FAKE_EFA=$root/.build/fake-efa

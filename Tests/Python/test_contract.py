@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from contract import ROWS, SAME, Dies, Like, Raises
-from support import HERE, IS_UPSTREAM, Pair
+from support import IS_UPSTREAM, Pair
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def judge(row, pair, wanted):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
-def test_row(row, shared):
+def test_row(row, shared, tmp_path):
     wanted = expected(row)
     if isinstance(wanted, Dies):
         # In a process of its own: this one is to live.
         code = subprocess.run(
-            [sys.executable, __file__, row.name], cwd=HERE, capture_output=True, timeout=60, env=os.environ
+            [sys.executable, __file__, row.name], cwd=tmp_path, capture_output=True, timeout=60, env=os.environ
         ).returncode
         assert code < 0, f"it did not die of a signal, but ended with {code}"
         return
