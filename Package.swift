@@ -61,7 +61,7 @@ let package = Package(
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .target(name: "EngineLog", dependencies: [logging], swiftSettings: settings),
     .target(
-      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "TransferEngine", logging],
+      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "Topology", "TransferEngine", logging],
       swiftSettings: settings
     ),
     .target(name: "CTransferEngine"),
@@ -125,3 +125,24 @@ let package = Package(
       swiftSettings: settings),
   ]
 )
+
+/// The folder of Python.h. The Python module is part of the package only where it is given, so that all else builds
+/// without Python.
+if let pythonHeaders = Context.environment["MOONRAIL_PYTHON_INCLUDE"], !pythonHeaders.isEmpty {
+  package.products.append(.library(name: "engine", type: .dynamic, targets: ["PythonModule"]))
+  package.targets += [
+    .target(name: "CPython", cSettings: [.unsafeFlags(["-I", pythonHeaders])]),
+    .target(
+      name: "PythonModule",
+      dependencies: ["CPython", "DropIn", "Topology", "TransferEngine", logging],
+      exclude: ["exports.map"],
+      swiftSettings: settings + [.unsafeFlags(["-Xcc", "-I", "-Xcc", pythonHeaders])],
+      linkerSettings: [
+        // Whatever else the process has loaded, only the module's entry is seen of it.
+        .unsafeFlags([
+          "-Xlinker", "--exclude-libs=ALL",
+          "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/PythonModule/exports.map",
+        ])
+      ]),
+  ]
+}

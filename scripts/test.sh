@@ -1,7 +1,7 @@
 #!/bin/bash
 # Sets up, checks the format, builds the fake EFA provider, runs the test suites and, as root, what needs two hosts.
 # Usage: test.sh [ARGUMENTS OF swift test]     for example: test.sh --filter WireTests
-# With --filter the format is not checked, no hosts are made, and the C library is not built and tested.
+# With --filter the format is not checked, no hosts are made, and the C library and the Python module are not tested.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 "$here/setup.sh" test
@@ -45,5 +45,8 @@ swift test --no-parallel --skip-build "$@" "${suites[@]}"
 
 case " $* " in
 *" --filter "*) ;;
-*) "$here/hosts.sh" --if-possible ;;
+*)
+  "$here/test-python.sh"
+  "$here/hosts.sh" --if-possible
+  ;;
 esac

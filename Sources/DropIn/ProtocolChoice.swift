@@ -60,15 +60,19 @@ public struct ProtocolChoice: Sendable {
   }
 
   /// Whether libfabric is there and offers a NIC, whatever the filters say of it.
-  public static func hasDevice(_ configuration: Configuration) -> Bool {
+  public static func hasDevice(_ configuration: Configuration) -> Bool { !offers(configuration).isEmpty }
+
+  /// The NICs that libfabric offers; none where there is no libfabric.
+  static func offers(_ configuration: Configuration) -> [NICOffer] {
     let environment = configuration.environment
     func named(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    FabricLibrary.limitToHostMemory()
     guard
       let library = try? FabricLibrary.load(
         explicitPath: configuration.libfabricPath ?? named("MOONRAIL_LIBFABRIC")),
       let offers = try? ProviderQuery(provider: configuration.provider ?? named("MOONRAIL_PROVIDER") ?? "efa").offers(
         library)
-    else { return false }
-    return !offers.isEmpty
+    else { return [] }
+    return offers
   }
 }
