@@ -1,16 +1,19 @@
 # The commands of this project. What they do is in scripts/.
 
-.PHONY: help setup build demo test test-efa test-hosts lint format bench bench-peers clean
+.PHONY: help setup build c-library install-c wheel demo test test-efa test-hosts test-python test-clients lint format \
+  bench bench-peers bench-python clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
 	@echo 'make test-hosts  as root: transfers between two hosts (network namespaces) whose cable is pulled'
+	@echo 'make wheel     the Python wheel, into .build/python/wheels; make test-python tests it'
 	@echo 'make build     the command, into .build/release/moonrail'
+	@echo 'make c-library  libmoonrail.so and its header, into .build/c; make install-c PREFIX=/usr/local'
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
-	@echo 'make bench     what an operation costs in the engine'
+	@echo 'make bench     what an operation costs in the engine; make bench-python a call from Python'
 	@echo 'make bench-peers  TCP beside upstream'"'"'s own build and iperf3, in turns; takes minutes'
 	@echo 'make clean     remove everything that was built'
 
@@ -19,6 +22,12 @@ setup:
 
 build:
 	@scripts/build.sh
+
+c-library:
+	@scripts/c-library.sh
+
+install-c:
+	@scripts/c-library.sh --install "$(PREFIX)"
 
 demo:
 	@scripts/demo.sh
@@ -33,6 +42,16 @@ test-hosts:
 	@scripts/setup.sh
 	@scripts/hosts.sh
 
+wheel:
+	@scripts/setup.sh
+	@scripts/wheel.sh
+
+test-python:
+	@scripts/test-python.sh
+
+test-clients:
+	@scripts/test-clients.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -44,6 +63,9 @@ bench:
 
 bench-peers:
 	@scripts/bench-peers.sh
+
+bench-python:
+	@scripts/bench-python.sh
 
 clean:
 	rm -rf .build Benchmarks/.build

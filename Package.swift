@@ -18,6 +18,16 @@ let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio"
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// Of the C library: nothing but the functions of its header can be seen from outside, and it is never unloaded, because
+/// its threads would run into the void.
+let cLibraryLinking: [LinkerSetting] = [
+  .unsafeFlags(
+    [
+      "--version-script=\(Context.packageDirectory)/Sources/CInterface/exports.map", "--exclude-libs=ALL",
+      "-soname=libmoonrail.so.0", "-z", "nodelete",
+    ].flatMap { ["-Xlinker", $0] })
+]
+
 /// Bottom to top: a target depends only on targets above it in this list.
 let package = Package(
   name: "moonrail",
@@ -25,6 +35,7 @@ let package = Package(
     .library(name: "Moonrail", targets: ["Moonrail"]),
     .library(name: "TransferEngine", targets: ["TransferEngine"]),
     .library(name: "SimulatedFabric", targets: ["SimulatedFabric"]),
+    .library(name: "MoonrailC", type: .dynamic, targets: ["CInterface"]),
     .executable(name: "moonrail", targets: ["MoonrailCommand"]),
   ],
   dependencies: [
@@ -54,9 +65,14 @@ let package = Package(
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .target(name: "EngineLog", dependencies: [logging], swiftSettings: settings),
     .target(
-      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "TransferEngine", logging],
+      name: "DropIn", dependencies: ["EngineLog", "Fabric", "Memory", "Topology", "TransferEngine", logging],
       swiftSettings: settings
     ),
+    .target(name: "CTransferEngine"),
+    .target(
+      name: "CInterface",
+      dependencies: ["CTransferEngine", "DropIn", "EngineLog", "Topology", "TransferEngine", logging],
+      exclude: ["exports.map"], swiftSettings: settings, linkerSettings: cLibraryLinking),
     .executableTarget(
       name: "MoonrailCommand",
       dependencies: [
@@ -117,3 +133,24 @@ let package = Package(
       swiftSettings: settings),
   ]
 )
+
+/// The folder of Python.h. The Python module is part of the package only where it is given, so that all else builds
+/// without Python.
+if let pythonHeaders = Context.environment["MOONRAIL_PYTHON_INCLUDE"], !pythonHeaders.isEmpty {
+  package.products.append(.library(name: "engine", type: .dynamic, targets: ["PythonModule"]))
+  package.targets += [
+    .target(name: "CPython", cSettings: [.unsafeFlags(["-I", pythonHeaders])]),
+    .target(
+      name: "PythonModule",
+      dependencies: ["CPython", "DropIn", "Topology", "TransferEngine", logging],
+      exclude: ["exports.map"],
+      swiftSettings: settings + [.unsafeFlags(["-Xcc", "-I", "-Xcc", pythonHeaders])],
+      linkerSettings: [
+        // Whatever else the process has loaded, only the module's entry is seen of it.
+        .unsafeFlags([
+          "-Xlinker", "--exclude-libs=ALL",
+          "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/PythonModule/exports.map",
+        ])
+      ]),
+  ]
+}

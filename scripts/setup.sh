@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the distribution's packages that the build and the tests need, those only that are missing.
-# Usage: setup.sh [bench|bench-peers]     also what `make bench` or `make bench-peers` needs
+# Usage: setup.sh [bench|bench-peers|test]     also what `make bench`, `make bench-peers` or `make test` needs
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -9,12 +9,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # libibverbs-dev: headers for the fake EFA provider.
 # iproute2, python3: two hosts in network namespaces, and what drives them.
 # etcd-server, redis-server: the tests start both, on ports of their own.
-packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev iproute2 python3
-  etcd-server redis-server)
-# python3-venv: environments for upstream's wheels. iperf3: what TCP gives a program that does nothing else.
+# python3-dev, python3-venv, python3-pip: the Python module, its wheel and its tests; environments for upstream's wheels.
+packages=(ca-certificates git make gcc g++ libfabric-dev libfabric-bin libibverbs-dev iproute2
+  etcd-server redis-server python3 python3-dev python3-venv python3-pip)
 case "${1:-}" in
 bench) packages+=(valgrind) ;;
-bench-peers) packages+=(python3-venv iperf3) ;;
+# iperf3: what TCP gives a program that does nothing else.
+bench-peers) packages+=(iperf3) ;;
+# pkg-config, cargo: the tests of the C library and of the Rust crate.
+test)
+  packages+=(pkg-config)
+  command -v cargo > /dev/null || packages+=(cargo)
+  ;;
 esac
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then

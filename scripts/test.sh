@@ -1,10 +1,10 @@
 #!/bin/bash
 # Sets up, checks the format, builds the fake EFA provider, runs the test suites and, as root, what needs two hosts.
 # Usage: test.sh [ARGUMENTS OF swift test]     for example: test.sh --filter WireTests
-# With --filter the format is not checked, and no hosts are made.
+# With --filter the format is not checked, no hosts are made, and the C library and the Python module are not tested.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-"$here/setup.sh"
+"$here/setup.sh" test
 source "$here/common.sh"
 
 case " $* " in
@@ -30,6 +30,12 @@ export FAKE_EFA_NICS=4
 say "swift test --no-parallel $*"
 swift test --no-parallel "$@"
 
+# The C library is a release build of everything, which is where its time goes; its tests take half a minute.
+case " $* " in
+*" --filter "*) ;;
+*) "$here/c-library.sh" --test ;;
+esac
+
 # The engine's suites once more with the NICs of a p5: only the fabric with that number is new.
 case " $* " in
 *" --filter "*) suites=() ;;
@@ -41,5 +47,8 @@ swift test --no-parallel --skip-build "$@" "${suites[@]}"
 
 case " $* " in
 *" --filter "*) ;;
-*) "$here/hosts.sh" --if-possible ;;
+*)
+  "$here/test-python.sh"
+  "$here/hosts.sh" --if-possible
+  ;;
 esac

@@ -2,9 +2,18 @@ internal import Synchronization
 public import TransferEngine
 
 extension DropInEngine {
-  /// Registers buffers; all or none.
-  public func register(_ buffers: [BufferEntry], location: String = "*") throws(TransferError) {
-    try engine.register(buffers, location: location)
+  /// Registers buffers; all or none. `remoteAccess`: what peers may do with them.
+  public func register(
+    _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
+  ) throws(TransferError) {
+    let engine = try engine
+    for buffer in buffers where buffer.length > 0 && !MappedMemory.covers(buffer.address, length: buffer.length) {
+      throw TransferError(
+        .invalidArgument,
+        "There is no memory of \(buffer.length) bytes at 0x\(String(buffer.address, radix: 16)) in this process."
+          + " Memory of a GPU cannot be registered in this version.")
+    }
+    try engine.register(buffers, location: location, remoteAccess: remoteAccess)
   }
 
   /// Withdraws the buffers that were registered at `addresses`; attempts all and throws the first error.
@@ -45,5 +54,12 @@ extension DropInEngine {
       throw TransferError(
         .addressNotRegistered, "There is no managed buffer at 0x\(String(address, radix: 16)), or it was freed before.")
     }
+  }
+
+  /// The address of the first buffer that the segment `name` has published; 0 if it has none.
+  public func firstBufferAddress(of name: String) throws(TransferError) -> UInt64 {
+    let engine = try engine
+    let segment = try engine.openSegment(name)
+    return try engine.describe(segment).buffers.first?.address ?? 0
   }
 }

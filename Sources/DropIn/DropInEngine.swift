@@ -1,5 +1,5 @@
 internal import EngineLog
-internal import Logging
+public import Logging
 internal import Synchronization
 public import TransferEngine
 
@@ -21,7 +21,7 @@ public final class DropInEngine: Sendable {
   /// Starts an engine as the configuration says; `protocolName` decides its transports by ``ProtocolChoice``, nil: the
   /// configuration's.
   public init(_ configuration: Configuration, protocolName: String?) throws(TransferError) {
-    logger = StandardErrorLog.logger("moonrail")
+    logger = Self.makeLogger()
     var configuration = configuration
     if let protocolName {
       configuration.transports = try ProtocolChoice(protocolName, for: configuration, logger: logger).transports
@@ -31,6 +31,9 @@ public final class DropInEngine: Sendable {
     managed = Mutex(ManagedBuffers())
     reference = Unmanaged.passRetained(engine)
   }
+
+  /// The logger of an engine, for what is to be said where there is none.
+  public static func makeLogger() -> Logger { StandardErrorLog.logger("moonrail") }
 
   deinit {
     guard fork.isSameProcess else { return }
@@ -52,6 +55,9 @@ public final class DropInEngine: Sendable {
       return reference.takeUnretainedValue()
     }
   }
+
+  /// Whether this process is a child of the one that the engine belongs to.
+  public var isForeign: Bool { !fork.isSameProcess }
 
   /// Stops the engine; later calls fail. Nothing in a forked child, where there is nothing to stop.
   public func shutdown() {

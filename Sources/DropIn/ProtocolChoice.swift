@@ -52,16 +52,27 @@ public struct ProtocolChoice: Sendable {
     }
   }
 
+  /// What to use where nobody names a protocol: EFA, with TCP beside it, where there is a device, otherwise TCP. With
+  /// `MC_FORCE_TCP` it is TCP.
+  public init(discoveredFor configuration: Configuration) {
+    let isForced = configuration.environment["MC_FORCE_TCP"] != nil
+    transports = !isForced && Self.hasDevice(configuration) ? [.efa, .tcp] : [.tcp]
+  }
+
   /// Whether libfabric is there and offers a NIC, whatever the filters say of it.
-  private static func hasDevice(_ configuration: Configuration) -> Bool {
+  public static func hasDevice(_ configuration: Configuration) -> Bool { !offers(configuration).isEmpty }
+
+  /// The NICs that libfabric offers; none where there is no libfabric.
+  static func offers(_ configuration: Configuration) -> [NICOffer] {
     let environment = configuration.environment
     func named(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    let provider = configuration.provider ?? named("MOONRAIL_PROVIDER") ?? "efa"
+    TransferEngine.looksForGPUs(provider: provider)
     guard
       let library = try? FabricLibrary.load(
         explicitPath: configuration.libfabricPath ?? named("MOONRAIL_LIBFABRIC")),
-      let offers = try? ProviderQuery(provider: configuration.provider ?? named("MOONRAIL_PROVIDER") ?? "efa").offers(
-        library)
-    else { return false }
-    return !offers.isEmpty
+      let offers = try? ProviderQuery(provider: provider).offers(library)
+    else { return [] }
+    return offers
   }
 }

@@ -88,15 +88,17 @@ final class RawListener {
       bind(socket, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(bytes.count))
     }
     guard result == 0, listen(socket, 16) == 0 else { throw PeerProcess.Failure("listen: error \(errno)") }
-    var patience = timeval(tv_sec: 20, tv_usec: 0)
+    var patience = timeval(tv_sec: 3, tv_usec: 0)
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
   }
 
   deinit { close(socket) }
 
-  /// Serves one connection: answers the first 24 bytes, reads until there is no more, and returns all that came.
-  func serve(answer: TCPStatusFrame) throws -> [UInt8] {
+  /// Serves one connection: answers the first 24 bytes, reads until there is no more, and returns all that came; nil if
+  /// nobody connects within 3 s.
+  func serve(answer: TCPStatusFrame) throws -> [UInt8]? {
     let connection = accept(socket, nil, nil)
+    if connection < 0, errno == EAGAIN { return nil }
     guard connection >= 0 else { throw PeerProcess.Failure("accept: error \(errno)") }
     defer { close(connection) }
     var patience = timeval(tv_sec: 20, tv_usec: 0)

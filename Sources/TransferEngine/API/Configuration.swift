@@ -1,3 +1,5 @@
+public import Topology
+
 /// How an engine is to be set up.
 public struct Configuration: Sendable {
   /// The ways to move bytes that an engine can install.
@@ -26,6 +28,11 @@ public struct Configuration: Sendable {
   public var deviceFilter: String
   /// The libfabric file to load before all others. nil: `MOONRAIL_LIBFABRIC`, or else the usual places.
   public var libfabricPath: String?
+  /// Which NICs are preferred for which memory, in place of what the host and `MC_CUSTOM_TOPO_JSON` say; nil: as they
+  /// say. It does not choose the NICs: ``deviceFilter`` does.
+  public var topology: Topology?
+  /// The port of the handshake daemon; nil: one of the range of `MC_MIN_RPC_PORT` and `MC_MAX_RPC_PORT`.
+  public var rpcPort: UInt16?
   /// The environment to read the `MC_*` and `MOONRAIL_*` settings from.
   public var environment: [String: String]
 

@@ -10,6 +10,10 @@ public struct NICDescription: Sendable {
   public let pciAddress: String?
   /// The NUMA node, where the host tells.
   public let numaNode: Int?
+  /// The address that peers are told of it, in hexadecimal.
+  public let gid: String
+  /// Bits per second, where the provider tells.
+  public let linkSpeed: UInt64?
   /// Operations in flight that the engine allows itself on this NIC: the least of what the provider granted.
   public let credits: Int
   /// The transmit depth that the provider reported, in operations.

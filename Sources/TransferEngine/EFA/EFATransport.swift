@@ -1,4 +1,3 @@
-internal import Cuda
 internal import Fabric
 internal import Logging
 internal import Synchronization
@@ -39,18 +38,15 @@ final class EFATransport: Sendable {
     _ configuration: Configuration, _ settings: Settings, library supplied: FabricLibrary?, logger: Logger
   ) throws(TransferError) -> EFATransport {
     let inventory = HostInventory()
-    // EFA's provider is the one that is known to register memory of GPUs as we ask for it. Looking for them costs a
-    // context on one for a moment, so it is not done where there can be none.
     let provider = configuration.provider ?? settings.provider ?? "efa"
-    let hasGPUs = provider == "efa" && (inventory.hasNVIDIAGPU || CUDADriver.mapped != nil)
-    if !hasGPUs { FabricLibrary.limitToHostMemory() }
+    let looksForGPUs = TransferEngine.looksForGPUs(provider: provider)
     let library: FabricLibrary
     do {
       library = try supplied ?? FabricLibrary.load(explicitPath: configuration.libfabricPath ?? settings.libfabricPath)
     } catch {
       throw TransferError(.deviceNotFound, "No fabric to use: \(error)")
     }
-    let query = ProviderQuery(provider: provider, wantsGPUMemory: hasGPUs && FabricLibrary.mayUseCUDA)
+    let query = ProviderQuery(provider: provider, wantsGPUMemory: looksForGPUs)
     let offers: [NICOffer]
     do {
       offers = try query.offers(library)
@@ -87,8 +83,8 @@ final class EFATransport: Sendable {
     }
     let custom = Topology.custom(environment: configuration.environment)
     if let warning = custom.warning { logger.warning("\(warning)") }
-    let topology =
-      custom.topology.map { LiveTopology($0) } ?? LiveTopology(devices: devices, inventory: inventory)
+    let given = configuration.topology ?? custom.topology
+    let topology = given.map { LiveTopology($0) } ?? LiveTopology(devices: devices, inventory: inventory)
 
     logger.info("\(library.summary), interface \(library.requestedVersion >> 16).\(library.requestedVersion & 0xffff)")
     for rail in rails { logger.info("\(describe(rail))") }

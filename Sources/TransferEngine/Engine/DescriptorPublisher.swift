@@ -24,12 +24,7 @@ struct DescriptorPublisher: Sendable {
 
   private func descriptor(_ fabric: EFATransport) -> SegmentDescriptor {
     var descriptor = SegmentDescriptor(name: name, transport: .efa)
-    descriptor.devices = fabric.rails.map { rail in
-      // A provider without a source address has only the endpoint's; peers insist on something.
-      let source = rail.domain.offer.sourceAddress
-      return SegmentDescriptor.Device(
-        name: rail.device, lid: 0, gid: Self.hexadecimal(source.isEmpty ? rail.address : source))
-    }
+    descriptor.devices = fabric.rails.map { SegmentDescriptor.Device(name: $0.device, lid: 0, gid: Self.gid(of: $0)) }
     descriptor.buffers = registry.published
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
@@ -56,6 +51,13 @@ struct DescriptorPublisher: Sendable {
 
   /// The same as JSON.
   func encoded() -> [UInt8] { descriptor().encoded() }
+
+  /// What peers are told of a NIC's address.
+  static func gid(of rail: Rail) -> String {
+    // A provider without a source address has only the endpoint's; peers insist on something.
+    let source = rail.domain.offer.sourceAddress
+    return hexadecimal(source.isEmpty ? rail.address : source)
+  }
 
   private static func hexadecimal(_ bytes: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)

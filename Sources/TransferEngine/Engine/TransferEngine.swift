@@ -19,6 +19,8 @@ public final class TransferEngine: Sendable {
   public let name: String
   /// The port of the handshake daemon.
   public let rpcPort: UInt16
+  /// Where peers reach the handshake daemon: `host:port`, an IPv6 address in brackets.
+  public var rpcAddress: String { HostPort(host: publisher.host, port: rpcPort).description }
   /// How long a request has from its submission, before a nanosecond for each byte of its batch is added, in
   /// nanoseconds (`MC_TRANSFER_TIMEOUT`).
   public var transferDeadline: UInt64 { transferTimeout }
@@ -84,6 +86,7 @@ public final class TransferEngine: Sendable {
     var daemonOptions = options
     let address = try EngineAddress(
       configuration, usesStore: source != .peers, options: &daemonOptions, logger: logger)
+    if let port = configuration.rpcPort { daemonOptions.portRange = port...port }
 
     let tcpOptions = Self.tcpOptions(configuration, options, logger: logger)
     let transports = Self.transports(configuration, logger: logger)
@@ -212,7 +215,8 @@ public final class TransferEngine: Sendable {
       let offer = rail.domain.offer
       return NICDescription(
         name: rail.device, provider: offer.provider, fabric: offer.fabric, pciAddress: device.pciAddress,
-        numaNode: device.numaNode, credits: rail.credits, transmitDepth: offer.transmitDepth,
+        numaNode: device.numaNode, gid: DescriptorPublisher.gid(of: rail), linkSpeed: device.speed,
+        credits: rail.credits, transmitDepth: offer.transmitDepth,
         completionQueueSize: rail.completionQueueSize, isEmulated: rail.isEmulated, transferredBytes: counters.bytes,
         completedOperations: counters.operations, maximumInFlight: counters.maximumInFlight)
     }

@@ -1,0 +1,1 @@
+"""The interfaces of Mooncake that Moonrail has: `mooncake.engine`."""
