@@ -44,8 +44,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
   ],
   targets: [
+    .target(name: "CCuda"),
     .target(name: "CFabric"),
     .target(name: "CLinux"),
+    .target(name: "Cuda", dependencies: ["CCuda"], swiftSettings: settings),
     .target(name: "Fabric", dependencies: ["CFabric"], swiftSettings: settings),
     .target(name: "Topology", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Wire", swiftSettings: settings),
@@ -56,7 +58,9 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "TransferEngine",
-      dependencies: ["CFabric", "CLinux", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging],
+      dependencies: [
+        "CFabric", "CLinux", "Cuda", "Fabric", "Topology", "Wire", "Memory", "Metadata", nio, nioCore, logging,
+      ],
       swiftSettings: settings),
     .target(name: "Moonrail", dependencies: ["TransferEngine"], swiftSettings: settings),
     .target(name: "EngineLog", dependencies: [logging], swiftSettings: settings),
@@ -84,12 +88,16 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
-      name: "TestPeer", dependencies: ["TransferEngine", "Memory", logging], path: "Tests/Peer", swiftSettings: settings
-    ),
+      name: "TestPeer", dependencies: ["Cuda", "Memory", "Topology", "TransferEngine", logging], path: "Tests/Peer",
+      swiftSettings: settings),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "CFabric", "SimulatedFabric"], swiftSettings: settings),
+    .testTarget(
+      name: "CudaTests",
+      dependencies: ["Cuda", "Memory", "TestSupport", "TestPeer", "Topology", "TransferEngine", logging],
+      swiftSettings: settings),
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(
       name: "WireTests", dependencies: ["Wire"], resources: [.copy("Fixtures")], swiftSettings: settings),

@@ -14,10 +14,12 @@ esac
 
 say "building the fake EFA provider"
 Tests/FakeEFA/build.sh .build/fake-efa
+Tests/FakeCuda/build.sh .build/fake-cuda
 
 # The suites that need the provider find it by these, and say so when they are unset: the engine's suites run on it as
 # on every other provider, those of the command set it up for the command.
 export MOONRAIL_FAKE_EFA="$root/.build/fake-efa"
+export MOONRAIL_FAKE_CUDA="$root/.build/fake-cuda"
 export FI_PROVIDER_PATH="$MOONRAIL_FAKE_EFA/prov"
 # These two of the distribution's libfabric probe for hardware for seconds in every process.
 export FI_PROVIDER='^psm,psm2'

@@ -66,12 +66,12 @@ public struct ProtocolChoice: Sendable {
   static func offers(_ configuration: Configuration) -> [NICOffer] {
     let environment = configuration.environment
     func named(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
-    FabricLibrary.limitToHostMemory()
+    let provider = configuration.provider ?? named("MOONRAIL_PROVIDER") ?? "efa"
+    TransferEngine.looksForGPUs(provider: provider)
     guard
       let library = try? FabricLibrary.load(
         explicitPath: configuration.libfabricPath ?? named("MOONRAIL_LIBFABRIC")),
-      let offers = try? ProviderQuery(provider: configuration.provider ?? named("MOONRAIL_PROVIDER") ?? "efa").offers(
-        library)
+      let offers = try? ProviderQuery(provider: provider).offers(library)
     else { return [] }
     return offers
   }

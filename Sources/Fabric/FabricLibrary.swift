@@ -95,6 +95,16 @@ public struct FabricLibrary: @unchecked Sendable {
     setenv("FI_HMEM", "system", 0)
   }
 
+  /// Whether libfabric may look at CUDA, as far as `FI_HMEM` says, which it reads once: with its first call.
+  public static var mayUseCUDA: Bool {
+    allowsCUDA(getenv("FI_HMEM").map { String(cString: $0) } ?? "")
+  }
+
+  /// What a value of `FI_HMEM` means: names with semicolons between them, and all of them where there is none.
+  static func allowsCUDA(_ value: String) -> Bool {
+    value.isEmpty || value.split(separator: ";").contains { $0.lowercased() == "cuda" }
+  }
+
   /// The library's text for a positive error number.
   public func text(_ code: Int32) -> String {
     functions.strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -27,6 +27,8 @@ public final class NICOffer: @unchecked Sendable {
   public let usesVirtualAddresses: Bool
   /// Whether the provider chooses registration keys.
   public let choosesKeys: Bool
+  /// Whether memory of a GPU can be registered with it.
+  public let reachesGPUMemory: Bool
   /// Whether a completed write is in the peer's memory, rather than on its way.
   public let deliversBeforeCompletion: Bool
 
@@ -65,6 +67,7 @@ public final class NICOffer: @unchecked Sendable {
     let mode = domainAttributes.pointee.mr_mode
     usesVirtualAddresses = mode & FI_MR_VIRT_ADDR != 0 || mode == Self.basicRegistration
     choosesKeys = mode & FI_MR_PROV_KEY != 0 || mode == Self.basicRegistration
+    reachesGPUMemory = info.pointee.caps & FI_HMEM != 0
     deliversBeforeCompletion = transmit.pointee.op_flags & FI_DELIVERY_COMPLETE != 0
 
     let nic = info.pointee.nic

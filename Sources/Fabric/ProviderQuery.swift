@@ -7,8 +7,14 @@ public struct ProviderQuery: Sendable {
   /// The provider by libfabric's name.
   public let provider: String
 
+  /// Whether NICs are wanted that reach memory of GPUs, if there are any.
+  public let wantsGPUMemory: Bool
+
   /// A query for `provider`.
-  public init(provider: String) { self.provider = provider }
+  public init(provider: String, wantsGPUMemory: Bool = false) {
+    self.provider = provider
+    self.wantsGPUMemory = wantsGPUMemory
+  }
 
   /// Whether this is AWS's provider, or one that takes its place under its name.
   public var isEFA: Bool { provider == "efa" }
@@ -19,6 +25,14 @@ public struct ProviderQuery: Sendable {
   public func offers(_ library: FabricLibrary) throws(FabricError) -> [NICOffer] {
     // EFA's completion of a device write means that the far NIC has acknowledged it, and upstream asks for no more.
     // A software provider completes when the kernel has taken the bytes, unless it is asked for delivery.
+    // Where a NIC cannot reach the GPUs, or libfabric was built without them, it says that it has nothing on offer.
+    if wantsGPUMemory {
+      do {
+        return try offers(library, delivered: !isEFA, gpuMemory: true)
+      } catch {
+        guard error.isNoData else { throw error }
+      }
+    }
     do {
       return try offers(library, delivered: !isEFA)
     } catch {
@@ -27,7 +41,9 @@ public struct ProviderQuery: Sendable {
     }
   }
 
-  private func offers(_ library: FabricLibrary, delivered: Bool) throws(FabricError) -> [NICOffer] {
+  private func offers(
+    _ library: FabricLibrary, delivered: Bool, gpuMemory: Bool = false
+  ) throws(FabricError) -> [NICOffer] {
     guard let hints = library.functions.dupinfo(nil) else {
       throw FabricError(call: "fi_allocinfo", code: ENOMEM, text: library.text(ENOMEM))
     }
@@ -46,6 +62,10 @@ public struct ProviderQuery: Sendable {
     fabric.pointee.prov_name = strdup(provider)
     domain.pointee.threading = FI_THREAD_DOMAIN
     domain.pointee.mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY
+    if gpuMemory {
+      hints.pointee.caps |= FI_HMEM
+      domain.pointee.mr_mode |= FI_MR_HMEM
+    }
     if delivered { transmit.pointee.op_flags = FI_DELIVERY_COMPLETE }
 
     var list: UnsafeMutablePointer<fi_info>?

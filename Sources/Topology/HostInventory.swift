@@ -9,6 +9,8 @@ public struct HostInventory: Sendable {
   public struct GPU: Hashable, Sendable {
     /// Its place among the GPUs of the host in order of PCI address. CUDA numbers them alike with
     /// `CUDA_DEVICE_ORDER=PCI_BUS_ID` and all of them visible; on hosts with GPUs of one kind, also without.
+    ///
+    /// ``HostInventory/numberingGPUs(as:)`` takes CUDA's own numbers.
     public let index: Int
     /// Where it sits on the PCI bus, as `0000:10:1c.0`.
     public let pciAddress: String
@@ -22,9 +24,11 @@ public struct HostInventory: Sendable {
   /// The numbers of the NUMA nodes in ascending order; empty if the kernel shows none.
   public let numaNodes: [Int]
   /// The NVIDIA GPUs (PCI vendor 0x10de, class 0x0300 or 0x0302) in order of PCI address.
-  public let gpus: [GPU]
+  public private(set) var gpus: [GPU]
   /// The devices under `class/infiniband`, EFA's among them, sorted by name.
   public let infinibandDevices: [NetworkDevice]
+  /// Whether there is an NVIDIA GPU, or its driver's device node.
+  public let hasNVIDIAGPU: Bool
   /// Whether there is a GPU, or a driver's device node for one (`nvidiactl`, `kfd`).
   public let hasGPU: Bool
 
@@ -46,7 +50,8 @@ public struct HostInventory: Sendable {
     gpus = addresses.enumerated().map { index, address in
       GPU(index: index, pciAddress: address, numaNode: Self.numaNode(ofPCI: address, sysfs: sysfs))
     }
-    hasGPU = !gpus.isEmpty || ["nvidiactl", "kfd"].contains { FileManager.default.fileExists(atPath: "\(dev)/\($0)") }
+    hasNVIDIAGPU = !gpus.isEmpty || FileManager.default.fileExists(atPath: "\(dev)/nvidiactl")
+    hasGPU = hasNVIDIAGPU || FileManager.default.fileExists(atPath: "\(dev)/kfd")
 
     infinibandDevices = Self.names(in: "\(sysfs)/class/infiniband").map { name in
       let address = Self.pciAddress(ofDevice: "\(sysfs)/class/infiniband/\(name)/device")
@@ -54,6 +59,17 @@ public struct HostInventory: Sendable {
         name: name, pciAddress: address, numaNode: address.flatMap { Self.numaNode(ofPCI: $0, sysfs: sysfs) },
         speed: Self.rate(FileText.line(of: "\(sysfs)/class/infiniband/\(name)/ports/1/rate")))
     }
+  }
+
+  /// The same host with its GPUs as CUDA numbers them in this process, which `CUDA_VISIBLE_DEVICES` decides.
+  ///
+  /// - Parameter pciAddresses: The GPUs' PCI addresses in CUDA's order, as `0000:10:1c.0`.
+  public func numberingGPUs(as pciAddresses: [String]) -> HostInventory {
+    var inventory = self
+    inventory.gpus = pciAddresses.enumerated().map { index, address in
+      GPU(index: index, pciAddress: address, numaNode: numaNode(ofPCI: address))
+    }
+    return inventory
   }
 
   /// The NUMA node of a PCI device; nil if the device is unknown or the kernel does not know its node (−1).

@@ -194,6 +194,7 @@ extension Submission {
     let task = firstTask + runStart + index
     let slot = takeSlot(for: task, from: slab)
     let use = localChunks[slice.chunk].use
+    let isOnGPU = localChunks[slice.chunk].isOnGPU
     count(use)
     slot.pointee.next = nil
     slot.pointee.batch = batch
@@ -206,6 +207,7 @@ extension Submission {
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false
+    slot.pointee.isOnGPU = isOnGPU
     slot.pointee.retries = []
     if let youngest = firstStream?.youngest { youngest.pointee.next = slot } else { firstStream?.oldest = slot }
     firstStream?.youngest = slot

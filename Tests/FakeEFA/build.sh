@@ -21,7 +21,7 @@ build() {
   mv "$output.new" "$output"
 }
 
-build prov/libfakeefa-fi.so fakeefa_prov.c -lfabric -lpthread
+build prov/libfakeefa-fi.so fakeefa_prov.c -lfabric -lpthread -ldl
 build libfakeibv.so fakeibv.c -Wl,--no-as-needed -lfabric -ldl
 build libprefault.so prefault.c -ldl
 if [ ! -d "$output_dir/sysfs-32" ]; then

@@ -18,10 +18,13 @@
  *                     (tcp then completes when the bytes are in the kernel)
  *   FAKE_EFA_GBPS     link speed reported in nic->link_attr (default 100)
  *   FAKE_EFA_TXSIZE   override tx_attr->size (0 = what the backend says)
+ *   FAKE_EFA_HMEM     0: no NIC reaches memory of GPUs; else they do if the
+ *                     process has the fake libcuda (Tests/FakeCuda) loaded
  *   FAKE_EFA_DEBUG    1: trace on stderr
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -37,6 +40,7 @@
 #include <rdma/fi_endpoint.h>
 #include <rdma/fi_errno.h>
 #include <rdma/fi_ext.h>
+#include <rdma/fi_rma.h>
 #include <rdma/providers/fi_prov.h>
 
 #define container(p, T, m) ((T *)((char *)(p) - offsetof(T, m)))
@@ -211,6 +215,124 @@ static struct fi_info *to_real(const struct fi_info *fake)
 	return r;
 }
 
+/*
+ * ---- memory of GPUs ----
+ * The backend reaches memory by the processor, which may not touch the fake
+ * libcuda's device memory: it is opened while the backend is at work, and
+ * closed again when it returns to its caller.
+ */
+static struct {
+	int (*pointer_attribute)(void *value, int attribute, uint64_t address);
+	int (*current_context)(void **context);
+	int (*map)(uint64_t address, size_t length, int device);
+	void (*begin)(void);
+	void (*end)(void);
+} cuda;
+
+static int has_cuda(void)
+{
+	const char *s = getenv("FAKE_EFA_HMEM");
+	void *h;
+
+	if (cuda.end)
+		return 1;
+	if (s && !atoi(s))
+		return 0;
+	h = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+	if (!h)
+		return 0;
+	*(void **)&cuda.pointer_attribute = dlsym(h, "cuPointerGetAttribute");
+	*(void **)&cuda.current_context = dlsym(h, "cuCtxGetCurrent");
+	*(void **)&cuda.map = dlsym(h, "fakecuda_nic_map");
+	*(void **)&cuda.begin = dlsym(h, "fakecuda_nic_begin");
+	*(void **)&cuda.end = dlsym(h, "fakecuda_nic_end");
+	return cuda.end != NULL;
+}
+
+static int mr_reg(struct fid *fid, const void *buf, size_t len, uint64_t access,
+		  uint64_t offset, uint64_t key, uint64_t flags,
+		  struct fid_mr **mr, void *context)
+{
+	struct fid_domain *dom = container(fid, struct fid_domain, fid);
+	unsigned type = 0;
+
+	if (!cuda.pointer_attribute(&type, 2, (uintptr_t)buf) && type == 2)
+		return -FI_EFAULT;	/* what pinning it as host memory comes to */
+	return ORIG(struct fi_ops_mr, dom->mr)->reg(fid, buf, len, access, offset,
+						    key, flags, mr, context);
+}
+
+static int mr_regattr(struct fid *fid, const struct fi_mr_attr *attr,
+		      uint64_t flags, struct fid_mr **mr)
+{
+	struct fid_domain *dom = container(fid, struct fid_domain, fid);
+	const struct iovec *iov = attr->mr_iov;
+	void *context = NULL;
+
+	if (attr->iov_count != 1)
+		return -FI_EINVAL;
+	DBG("regattr iface %d device %d", attr->iface, attr->device.cuda);
+	if (attr->iface != FI_HMEM_CUDA)
+		return mr_reg(fid, iov->iov_base, iov->iov_len, attr->access, 0,
+			      attr->requested_key, flags, mr, attr->context);
+	if (cuda.current_context(&context) || !context)
+		return -FI_EINVAL;	/* as the real one fails without */
+	if (cuda.map((uintptr_t)iov->iov_base, iov->iov_len, attr->device.cuda))
+		return -FI_EFAULT;
+	return ORIG(struct fi_ops_mr, dom->mr)->reg(
+		fid, iov->iov_base, iov->iov_len, attr->access, 0,
+		attr->requested_key, flags, mr, attr->context);
+}
+
+static ssize_t hmem_cq_read(struct fid_cq *cq, void *buf, size_t count)
+{
+	ssize_t ret;
+
+	cuda.begin();
+	ret = ORIG(struct fi_ops_cq, cq->ops)->read(cq, buf, count);
+	cuda.end();
+	return ret;
+}
+
+static ssize_t hmem_read(struct fid_ep *ep, void *buf, size_t len, void *desc,
+			 fi_addr_t src, uint64_t addr, uint64_t key, void *context)
+{
+	ssize_t ret;
+
+	cuda.begin();
+	ret = ORIG(struct fi_ops_rma, ep->rma)->read(ep, buf, len, desc, src, addr,
+						     key, context);
+	cuda.end();
+	return ret;
+}
+
+static ssize_t hmem_write(struct fid_ep *ep, const void *buf, size_t len,
+			  void *desc, fi_addr_t dst, uint64_t addr, uint64_t key,
+			  void *context)
+{
+	ssize_t ret;
+
+	cuda.begin();
+	ret = ORIG(struct fi_ops_rma, ep->rma)->write(ep, buf, len, desc, dst, addr,
+						      key, context);
+	cuda.end();
+	return ret;
+}
+
+static int hmem_cq_open(struct fid_domain *dom, struct fi_cq_attr *attr,
+			struct fid_cq **cq, void *context)
+{
+	int ret = ORIG(struct fi_ops_domain, dom->ops)->cq_open(dom, attr, cq,
+								context);
+
+	if (!ret) {
+		struct fi_ops_cq *o = DUP_OPS(struct fi_ops_cq, (*cq)->ops);
+		o->read = hmem_cq_read;
+		(*cq)->ops = o;
+	}
+	return ret;
+}
+
 /* ---- endpoint ---- */
 static int ep_getname(fid_t fid, void *addr, size_t *addrlen)
 {
@@ -321,6 +443,12 @@ static int dom_endpoint(struct fid_domain *dom, struct fi_info *info,
 	DBG("endpoint %s -> %d", info->domain_attr->name, ret);
 	if (!ret && r)
 		wrap_ep(*ep);
+	if (!ret && r && info->caps & FI_HMEM) {
+		struct fi_ops_rma *o = DUP_OPS(struct fi_ops_rma, (*ep)->rma);
+		o->read = hmem_read;
+		o->write = hmem_write;
+		(*ep)->rma = o;
+	}
 	fi_freeinfo(r);
 	return ret;
 }
@@ -368,6 +496,13 @@ static int fab_domain(struct fid_fabric *fab, struct fi_info *info,
 		o->endpoint2 = dom_endpoint2;
 		o->size = sizeof *o > o->size ? sizeof *o : o->size;
 		o->av_open = dom_av_open;
+		if (info->caps & FI_HMEM) {
+			struct fi_ops_mr *m = DUP_OPS(struct fi_ops_mr, (*dom)->mr);
+			m->reg = mr_reg;
+			m->regattr = mr_regattr;
+			(*dom)->mr = m;
+			o->cq_open = hmem_cq_open;
+		}
 		(*dom)->ops = o;
 	}
 	fi_freeinfo(r);
@@ -534,6 +669,8 @@ static int fake_getinfo(uint32_t version, const char *node, const char *service,
 			if (nic_index(want) < 0)
 				goto nodata;
 		}
+		if (hints->caps & FI_HMEM && !has_cuda())
+			goto nodata;
 		if (hints->domain_attr)
 			mm = hints->domain_attr->mr_mode;
 		/* the real provider insists on these */

@@ -11,16 +11,19 @@ struct Peer {
       let options = try PeerOptions(CommandLine.arguments.dropFirst())
       var logger = Logger(label: "peer")
       logger.logLevel = .error
+      // Before the engine, as with those who use CUDA.
+      let memory = try PeerMemory(options)
       let engine = try TransferEngine(
         Configuration(
           localServerName: options.host, metadataServer: options.metadata, transports: [options.transport],
           provider: options.provider),
         logger: logger)
-      let buffer = try GuardedBuffer(length: options.bufferLength, at: options.address)
-      try engine.register(buffer.baseAddress, length: buffer.length, remoteAccess: options.access)
-      say("ready \(engine.name) \(UInt(bitPattern: buffer.baseAddress)) \(buffer.length) \(engine.nics.count)")
+      guard let base = UnsafeMutableRawPointer(bitPattern: memory.address) else { throw PeerError("no memory") }
+      let length = memory.length
+      try engine.register(base, length: length, remoteAccess: options.access)
+      say("ready \(engine.name) \(memory.address) \(length) \(engine.nics.count)")
       let commands = PeerCommands(
-        engine: engine, base: buffer.baseAddress, length: buffer.length, access: options.access)
+        engine: engine, memory: memory, base: base, length: length, access: options.access)
       while let line = readLine() {
         let words = line.split(separator: " ").map(String.init)
         guard let verb = words.first, verb != "exit" else { break }

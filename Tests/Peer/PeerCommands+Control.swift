@@ -1,3 +1,6 @@
+import Cuda
+import Glibc
+import Topology
 import TransferEngine
 
 extension PeerCommands {
@@ -14,12 +17,76 @@ extension PeerCommands {
       guard let statistics = engine.tcpStatistics else { return "none" }
       let numbers = [statistics.initiated, statistics.served].flatMap { [$0.bytes, $0.operations, $0.failures] }
       return "ok " + numbers.map(String.init).joined(separator: " ")
+    case "location":
+      return "ok " + (try engine.describe(.local).buffers.map(\.location)).joined(separator: ",")
+    case "cuda":
+      return TransferEngine.hasCUDA ? "yes" : "no"
+    case "topology":
+      return "ok " + engine.topology.json(styled: false)
+    case "nics":
+      return "ok " + engine.nics.map { "\($0.completedOperations)" }.joined(separator: " ")
+    case "context":
+      return "ok \(try currentContext())"
+    case "enter":
+      // `GPU`: makes its context current, as a program does that uses it.
+      try CUDADriver.load().context(of: Int(try one(words)) ?? 0).enter()
+      return "ok \(try currentContext())"
+    case "managed":
+      return try registerManaged()
+    case "refused":
+      // `[OFFSET LENGTH [LOCATION]]`: the error of a registration that must fail.
+      return refusal(words)
     case "write-for":
       return try writeFor(words)
     case "write-notify":
       return try notify(words)
     default:
       return nil
+    }
+  }
+
+  /// What CUDA has current on this thread; 0 for nothing.
+  private func currentContext() throws -> UInt {
+    typealias GetCurrent = @convention(c) (UnsafeMutablePointer<UInt>) -> Int32
+    guard let library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), let symbol = dlsym(library, "cuCtxGetCurrent")
+    else { throw PeerError("no CUDA") }
+    var context: UInt = 0
+    let result = unsafeBitCast(symbol, to: GetCurrent.self)(&context)
+    guard result == 0 else { throw PeerError("cuCtxGetCurrent: \(result)") }
+    return context
+  }
+
+  /// Registers memory that CUDA moves between host and GPU.
+  private func registerManaged() throws -> String {
+    typealias Allocate = @convention(c) (UnsafeMutablePointer<UInt>, Int, UInt32) -> Int32
+    let context = try CUDADriver.load().context(of: 0)
+    guard let library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD),
+      let symbol = dlsym(library, "cuMemAllocManaged")
+    else { throw PeerError("no CUDA") }
+    try context.enter()
+    defer { context.leave() }
+    var address: UInt = 0
+    let result = unsafeBitCast(symbol, to: Allocate.self)(&address, 4096, 1)
+    guard result == 0, let memory = UnsafeMutableRawPointer(bitPattern: address) else {
+      throw PeerError("cuMemAllocManaged: \(result)")
+    }
+    do {
+      try engine.register(memory, length: 4096)
+      return "registered"
+    } catch {
+      return "refused \(error)"
+    }
+  }
+
+  private func refusal(_ words: [String]) -> String {
+    let numbers = words.compactMap { Int($0) }
+    do {
+      try engine.register(
+        base + (numbers.first ?? 0), length: numbers.count > 1 ? numbers[1] : length,
+        location: words.count > 2 ? words[2] : "*")
+      return "registered"
+    } catch {
+      return "refused \(error)"
     }
   }
 

@@ -1,9 +1,9 @@
-import Memory
 import TransferEngine
 
 /// What a peer can be told.
-struct PeerCommands {
+struct PeerCommands: ~Copyable {
   let engine: TransferEngine
+  let memory: PeerMemory
   let base: UnsafeMutableRawPointer
   let length: Int
   let access: RemoteAccess
@@ -12,12 +12,12 @@ struct PeerCommands {
   func run(_ verb: String, _ words: [String]) throws -> String {
     switch verb {
     case "fill":
-      let (seed, range, place) = try pattern(words)
-      PatternFill.fill(range, seed: seed, offset: place)
+      let (seed, offset, count, place) = try pattern(words)
+      try memory.fill(offset, count, seed: seed, place: place)
       return "ok"
     case "check":
-      let (seed, range, place) = try pattern(words)
-      guard let offset = PatternFill.firstMismatch(UnsafeRawBufferPointer(range), seed: seed, offset: place) else {
+      let (seed, start, count, place) = try pattern(words)
+      guard let offset = try memory.firstMismatch(start, count, seed: seed, place: place) else {
         return "ok"
       }
       return "mismatch \(offset)"
@@ -47,12 +47,12 @@ struct PeerCommands {
   }
 
   /// `SEED OFFSET LENGTH [PATTERN_OFFSET]`
-  private func pattern(_ words: [String]) throws -> (UInt64, UnsafeMutableRawBufferPointer, UInt64) {
+  private func pattern(_ words: [String]) throws -> (UInt64, Int, Int, UInt64) {
     guard (3...4).contains(words.count), let seed = UInt64(words[0]), let offset = Int(words[1]),
       let count = Int(words[2]), let place = words.count == 4 ? UInt64(words[3]) : 0, offset >= 0, count >= 0,
       offset <= length, count <= length - offset
     else { throw PeerError("expected SEED OFFSET LENGTH [PATTERN_OFFSET] inside the buffer") }
-    return (seed, UnsafeMutableRawBufferPointer(start: base + offset, count: count), place)
+    return (seed, offset, count, place)
   }
 
   /// `SEGMENT LOCAL_OFFSET REMOTE_ADDRESS BLOCK COUNT [PLACES]`: one batch of `COUNT` requests over the first `PLACES`

@@ -1,7 +1,8 @@
 import TransferEngine
 
 /// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, `--metadata
-/// CONNECTION_STRING`, `--address NUMBER`, where the buffer has to be, and `--access none|readOnly|readWrite`, what other engines may do with the buffer.
+/// CONNECTION_STRING`, `--address NUMBER`, where the buffer has to be, `--access none|readOnly|readWrite`, what other engines may
+/// do with the buffer, and `--gpu NUMBER`, whose memory it is: the host's without it, or with a number below 0.
 struct PeerOptions {
   var transport = Configuration.Transport.efa
   var provider: String?
@@ -10,6 +11,7 @@ struct PeerOptions {
   var bufferLength = 64 << 20
   var metadata = "P2PHANDSHAKE"
   var address: UInt = 0
+  var gpu: Int?
 
   init(_ arguments: some Sequence<String>) throws {
     var iterator = arguments.makeIterator()
@@ -25,6 +27,7 @@ struct PeerOptions {
           throw PeerError("--access \(value)")
         }
         access = named
+      case "--gpu": gpu = Int(value).flatMap { $0 < 0 ? nil : $0 }
       case "--host": host = value
       case "--metadata": metadata = value
       case "--address":

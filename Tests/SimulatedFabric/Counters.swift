@@ -48,4 +48,6 @@ public struct FabricCounters: Sendable {
   public var openObjects: [String: Int] = [:]
   /// Memory registrations that were made.
   public var registrations = 0
+  /// The GPUs, by CUDA's number, whose memory was registered, in order.
+  public var registeredGPUs: [Int] = []
 }

@@ -71,16 +71,17 @@ final class SimulatedRegion: SimulatedObject, @unchecked Sendable {
       guard let attributes = attributes?.pointee else { return -FI_EINVAL }
       return register(
         domain, attributes.mr_iov, attributes.iov_count, attributes.access, attributes.requested_key, result,
-        attributes.context)
+        attributes.context, gpu: attributes.iface == FI_HMEM_CUDA ? Int(attributes.device.cuda) : nil)
     }
   }
 
   private static func register(
     _ domain: UnsafeMutableRawPointer?, _ segments: UnsafePointer<iovec>?, _ count: Int, _ access: UInt64,
     _ requestedKey: UInt64, _ result: UnsafeMutablePointer<UnsafeMutablePointer<fid_mr>?>?,
-    _ context: UnsafeMutableRawPointer?
+    _ context: UnsafeMutableRawPointer?, gpu: Int? = nil
   ) -> Int32 {
     call(domain, as: SimulatedDomain.self, closed: -FI_EINVAL) { domain, state in
+      guard gpu == nil || domain.registrationMode & FI_MR_HMEM != 0 else { return -FI_EINVAL }
       guard let segment = segments?.pointee, count == 1, let base = segment.iov_base, segment.iov_len > 0,
         segment.iov_len <= domain.network.options.maximumRegistrationSize
       else { return -FI_EINVAL }
@@ -99,6 +100,7 @@ final class SimulatedRegion: SimulatedObject, @unchecked Sendable {
       let place = Handle.make(region.fid(context), for: region, &state)
       place.pointee.mem_desc = UnsafeMutableRawPointer(place)
       state.counters.registrations += 1
+      if let gpu { state.counters.registeredGPUs.append(gpu) }
       result?.pointee = place
       return 0
     }

@@ -63,6 +63,19 @@ public final class PeerProcess: @unchecked Sendable {
       environment: environment)
   }
 
+  /// Starts a peer whose buffer is memory of GPU `gpu`, over the provider, or over TCP without one.
+  ///
+  /// - Parameter environment: Variables on top of this process's, which say where libcuda is.
+  public convenience init(
+    gpu: Int, provider: String?, bufferLength: Int = 64 << 20, environment: [String: String] = [:]
+  ) throws {
+    try self.init(
+      arguments: (provider.map { ["--provider", $0] } ?? ["--transport", "tcp"]) + [
+        "--gpu", "\(gpu)", "--buffer", "\(bufferLength)",
+      ],
+      environment: environment)
+  }
+
   private init(arguments: [String], environment: [String: String]) throws {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)

@@ -25,7 +25,7 @@ struct WithdrawalTests {
     init(patience: UInt64) throws {
       let logger = Logger(label: "host")
       registry = LocalRegistry(
-        progress: Progress(rails: []), topology: Topology(),
+        progress: Progress(rails: []), topology: LiveTopology(Topology()),
         limits: LocalRegistry.Limits(
           maximumRegionSize: 1 << 40, nearNICsOnly: false, inParallel: nil, withdrawalPatience: patience),
         logger: logger)

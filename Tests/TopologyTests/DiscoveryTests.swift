@@ -26,6 +26,17 @@ struct DiscoveryTests {
       ])
   }
 
+  @Test func gpusAsCUDANumbersThem() throws {
+    let host = try FakeHost.twoSockets()
+    // As with CUDA_VISIBLE_DEVICES=1,0; and with a GPU that the kernel does not show.
+    let inventory = host.inventory.numberingGPUs(as: ["0001:12:00.0", "0000:12:00.0", "0000:99:00.0"])
+    #expect(inventory.gpus.map(\.numaNode) == [1, 0, nil])
+    let topology = Topology.discover(devices: inventory.infinibandDevices, inventory: inventory)
+    #expect(topology.entries["cuda:0"]?.preferred == ["rdmap1near"])
+    #expect(topology.entries["cuda:1"]?.preferred == ["rdmap0near"])
+    #expect(topology.entries["cuda:2"]?.preferred == ["rdmap0far", "rdmap0near", "rdmap1far", "rdmap1near"])
+  }
+
   @Test func distanceCountsTheBridges() throws {
     let host = try FakeHost.twoSockets()
     let inventory = host.inventory

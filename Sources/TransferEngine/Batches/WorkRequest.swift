@@ -37,6 +37,8 @@ struct WorkRequest {
   var isPart: Bool
   /// Whether its deadline passed while the provider had it: it is settled, and only its credit is still out.
   var isAbandoned: Bool
+  /// Whether the local memory is a GPU's; of requests over TCP, whose bytes then take a detour.
+  var isOnGPU: Bool
   /// What was tried for it before; of requests over TCP.
   var retries: StreamRetries
 }

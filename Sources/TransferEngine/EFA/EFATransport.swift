@@ -7,11 +7,12 @@ internal import Topology
 final class EFATransport: Sendable {
   let library: FabricLibrary
   let progress: Progress
-  let topology: Topology
+  let liveTopology: LiveTopology
   /// What the host tells of each rail's device.
   let devices: [NetworkDevice]
 
   var rails: [Rail] { progress.rails }
+  var topology: Topology { liveTopology.current }
 
   /// Whether the provider addresses peers' memory by virtual address; the same for all NICs of a provider.
   let usesVirtualAddresses: Bool
@@ -19,12 +20,12 @@ final class EFATransport: Sendable {
   let maximumMessageSize: Int
 
   private init(
-    library: FabricLibrary, progress: Progress, topology: Topology, devices: [NetworkDevice],
+    library: FabricLibrary, progress: Progress, topology: LiveTopology, devices: [NetworkDevice],
     usesVirtualAddresses: Bool, maximumMessageSize: Int
   ) {
     self.library = library
     self.progress = progress
-    self.topology = topology
+    liveTopology = topology
     self.devices = devices
     self.usesVirtualAddresses = usesVirtualAddresses
     self.maximumMessageSize = maximumMessageSize
@@ -37,15 +38,15 @@ final class EFATransport: Sendable {
     _ configuration: Configuration, _ settings: Settings, library supplied: FabricLibrary?, logger: Logger
   ) throws(TransferError) -> EFATransport {
     let inventory = HostInventory()
-    // Host memory is all that this version registers, so no GPU is in play whatever the host has.
-    FabricLibrary.limitToHostMemory()
+    let provider = configuration.provider ?? settings.provider ?? "efa"
+    let looksForGPUs = TransferEngine.looksForGPUs(provider: provider)
     let library: FabricLibrary
     do {
       library = try supplied ?? FabricLibrary.load(explicitPath: configuration.libfabricPath ?? settings.libfabricPath)
     } catch {
       throw TransferError(.deviceNotFound, "No fabric to use: \(error)")
     }
-    let query = ProviderQuery(provider: configuration.provider ?? settings.provider ?? "efa")
+    let query = ProviderQuery(provider: provider, wantsGPUMemory: looksForGPUs)
     let offers: [NICOffer]
     do {
       offers = try query.offers(library)
@@ -80,10 +81,10 @@ final class EFATransport: Sendable {
         name: rail.device, pciAddress: pci, numaNode: pci.flatMap { inventory.numaNode(ofPCI: $0) },
         speed: rail.domain.offer.linkSpeed)
     }
-    var topology = Topology.discover(devices: devices, inventory: inventory)
     let custom = Topology.custom(environment: configuration.environment)
     if let warning = custom.warning { logger.warning("\(warning)") }
-    topology = configuration.topology ?? custom.topology ?? topology
+    let given = configuration.topology ?? custom.topology
+    let topology = given.map { LiveTopology($0) } ?? LiveTopology(devices: devices, inventory: inventory)
 
     logger.info("\(library.summary), interface \(library.requestedVersion >> 16).\(library.requestedVersion & 0xffff)")
     for rail in rails { logger.info("\(describe(rail))") }

@@ -1,3 +1,4 @@
+internal import Logging
 internal import Synchronization
 internal import Wire
 
@@ -255,7 +256,9 @@ extension TransferEngine {
     withExtendedLifetime(local) {
       for index in copies {
         guard let task = submission.task(index) else { continue }
-        LocalCopy.run(requests[index], task: task, batch: batch)
+        if let error = LocalCopy.run(requests[index], local, task: task, batch: batch) {
+          logger.warning("Request \(index), a copy within the process, failed: \(error)")
+        }
       }
     }
     return .submitted

@@ -1,10 +1,18 @@
+internal import Cuda
+
 extension TransferEngine {
-  /// Registers `length` bytes of host memory at `address`, for this engine's transfers and for peers.
+  /// Whether this process has CUDA: NVIDIA's driver library is loaded, which the engine never does by itself. Memory of
+  /// its GPUs can be registered then.
+  public static var hasCUDA: Bool { CUDADriver.mapped != nil }
+
+  /// Registers `length` bytes at `address`, of the host or of a GPU, for this engine's transfers and for peers.
   ///
   /// - Parameters:
-  ///   - location: Where the memory is, `cpu:<node>`; `*` to find out.
+  ///   - location: Where the memory is, `cpu:<node>` or `cuda:<number>`; `*` to find out. That memory is a GPU's is found out in
+  ///     any case.
   ///   - remoteAccess: What peers may do with it. What they may not is refused whoever asks.
-  /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, `context` with the NIC's reason, or why the
+  /// - Throws: ``TransferError``: `invalidArgument`, `addressOverlapped`, `context` with the NIC's reason, `memory`
+  ///   if the driver cannot tell whose it is, or why the
   ///   metadata store could not be told. Nothing is registered then.
   public func register(
     _ address: UnsafeMutableRawPointer, length: Int, location: String = "*", remoteAccess: RemoteAccess = .readWrite

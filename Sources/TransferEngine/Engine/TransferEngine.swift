@@ -96,7 +96,7 @@ public final class TransferEngine: Sendable {
       ? try EFATransport.open(configuration, settings, library: library, logger: logger) : nil
     let progress = fabric?.progress ?? Progress(rails: [])
     let registry = LocalRegistry(
-      progress: progress, topology: fabric?.topology ?? Topology(),
+      progress: progress, topology: fabric?.liveTopology ?? LiveTopology(Topology()),
       limits: LocalRegistry.Limits(
         maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
         inParallel: settings.parallelRegistration),

@@ -1,3 +1,4 @@
+internal import Cuda
 internal import Fabric
 internal import Glibc
 internal import Logging
@@ -46,13 +47,13 @@ final class LocalRegistry: Sendable {
 
   private let state = Mutex(State())
   private let progress: Progress
-  private let topology: Topology
+  private let topology: LiveTopology
   private let limits: Limits
   private let logger: Logger
 
   private var rails: [Rail] { progress.rails }
 
-  init(progress: Progress, topology: Topology, limits: Limits, logger: Logger) {
+  init(progress: Progress, topology: LiveTopology, limits: Limits, logger: Logger) {
     self.progress = progress
     self.topology = topology
     self.limits = limits
@@ -95,7 +96,7 @@ final class LocalRegistry: Sendable {
   }
 
   private func rails(near location: String) -> [Int] {
-    let names = topology.preferred(for: location)
+    let names = topology.current.preferred(for: location)
     return rails.indices.filter { names.contains(rails[$0].device) }
   }
 
@@ -173,27 +174,31 @@ final class LocalRegistry: Sendable {
     guard let address = UnsafeMutableRawPointer(bitPattern: buffer.address) else {
       throw TransferError(.invalidArgument, "A buffer needs an address.")
     }
-    guard location == "*" || location.hasPrefix("cpu:") else {
-      throw TransferError(
-        .invalidArgument,
-        "Memory at '\(location)' cannot be registered: this version moves host memory ('cpu:<node>' or '*').")
-    }
-    let place = location == "*" ? MemoryLocation.location(of: address) : location
+    let driver = CUDADriver.mapped
+    let placement = try Placement(buffer, location: location, driver: driver)
+    let (place, gpu) = (placement.location, placement.gpu)
     guard !rails.isEmpty else {
       // Sockets reach all of a process's memory: there is nothing to map, and nothing to cut it for.
       let whole = Region.Chunk(start: buffer.address, length: buffer.length, keys: [])
-      return Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: [whole])
+      return Region(
+        start: buffer.address, length: buffer.length, location: place, access: access, chunks: [whole], gpu: gpu)
+    }
+    if gpu != nil {
+      try checkReach(buffer, placement)
+      topology.learn(from: driver)
     }
     let plan: RegistrationPlan
+    // Of a GPU's memory, whose pages the kernel does not show, the smallest are counted, which is the safe side.
     // Asking reads the map of the whole process, which takes long, and no buffer that is too small to be touched first
     // meets a NIC's page limit however small its pages are.
-    let pageSize = buffer.length >= Prefault.minimumLength ? PageSize.kernelPageSize(of: address) : PageSize.system
+    let isAsked = gpu == nil && buffer.length >= Prefault.minimumLength
+    let pageSize = isAsked ? PageSize.kernelPageSize(of: address) : PageSize.system
     do {
       plan = try RegistrationPlan(
         address: buffer.address, length: buffer.length, pageSize: pageSize,
         maximumRegionSize: limits.maximumRegionSize, nicCount: rails.count,
         preferredNICs: limits.nearNICsOnly
-          ? topology.registrationNICs(for: place, among: rails.map(\.device)) : nil)
+          ? topology.current.registrationNICs(for: place, among: rails.map(\.device)) : nil)
     } catch {
       throw TransferError(.context, "\(error)")
     }
@@ -209,18 +214,44 @@ final class LocalRegistry: Sendable {
         let inParallel = chunk.nics.count > 1 && (limits.inParallel ?? isLarge)
         let start = address + chunk.offset
         let keys = try register(
-          start, length: chunk.length, access: access, nics: chunk.nics, inParallel: inParallel)
+          start, length: chunk.length, access: access, gpu: gpu, nics: chunk.nics, inParallel: inParallel)
         chunks.append(Region.Chunk(start: UInt(bitPattern: start), length: chunk.length, keys: keys))
       }
     } catch {
-      Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks).close(rails)
+      Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks)
+        .close(rails)
       throw TransferError(.context, "The buffer \(Self.describe(buffer)) could not be registered: \(error)")
     }
-    return Region(start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks)
+    return Region(
+      start: buffer.address, length: buffer.length, location: place, access: access, chunks: chunks, gpu: gpu)
+  }
+
+  /// Throws if the NICs cannot have memory of a GPU.
+  private func checkReach(_ buffer: BufferEntry, _ placement: Placement) throws(TransferError) {
+    let what = "The buffer \(Self.describe(buffer)) is memory of a GPU (\(placement.location))"
+    guard !placement.isManaged else {
+      throw TransferError(
+        .context,
+        "\(what) that CUDA moves to the host and back (cudaMallocManaged), which no NIC can follow. Use cudaMalloc, or"
+          + " host memory.")
+    }
+    guard let rail = rails.first(where: { !$0.domain.offer.reachesGPUMemory }) else { return }
+    let provider = rail.domain.offer.provider
+    let reason =
+      provider != "efa"
+      ? "Use provider efa, the transport TCP, or a buffer in host memory."
+      : !FabricLibrary.mayUseCUDA
+        ? "FI_HMEM keeps libfabric from CUDA. Unset it, and on a host that shows no GPU initialise CUDA before the first"
+          + " engine; or use a buffer in host memory."
+        : "Use the EFA installer's libfabric on an instance whose NICs reach its GPUs (fi_info -p efa -c FI_HMEM lists"
+          + " them); or use a buffer in host memory."
+    throw TransferError(
+      .context, "\(what), which provider \(provider) does not reach on \(rail.device). \(reason)")
   }
 
   private func register(
-    _ address: UnsafeMutableRawPointer, length: Int, access: RemoteAccess, nics: [Int], inParallel: Bool
+    _ address: UnsafeMutableRawPointer, length: Int, access: RemoteAccess, gpu: CUDAContext?, nics: [Int],
+    inParallel: Bool
   ) throws(FabricError) -> [RegisteredMemory?] {
     let place = UInt(bitPattern: address)
     let outcomes = Mutex<[Result<RegisteredMemory, FabricError>?]>(Array(repeating: nil, count: rails.count))
@@ -229,7 +260,8 @@ final class LocalRegistry: Sendable {
       let outcome: Result<RegisteredMemory, FabricError>
       do throws(FabricError) {
         outcome = .success(
-          try registerOn(rails[nic], UnsafeMutableRawPointer(bitPattern: place), length: length, access: access))
+          try registerOn(
+            rails[nic], UnsafeMutableRawPointer(bitPattern: place), length: length, access: access, gpu: gpu))
       } catch {
         outcome = .failure(error)
       }
@@ -254,7 +286,7 @@ final class LocalRegistry: Sendable {
   }
 
   private func registerOn(
-    _ rail: Rail, _ address: UnsafeMutableRawPointer?, length: Int, access: RemoteAccess
+    _ rail: Rail, _ address: UnsafeMutableRawPointer?, length: Int, access: RemoteAccess, gpu: CUDAContext?
   ) throws(FabricError) -> RegisteredMemory {
     guard let address else {
       throw FabricError(call: "fi_mr_reg", code: EINVAL, text: "no address")
@@ -265,9 +297,16 @@ final class LocalRegistry: Sendable {
     }
     func map() throws(FabricError) -> MemoryRegion {
       try MemoryRegion(
-        rail.domain, address: address, length: length, requestedKey: key, isReadableByPeers: access.allows(.read),
-        isWritableByPeers: access.allows(.write))
+        rail.domain, address: address, length: length, cudaDevice: gpu?.ordinal, requestedKey: key,
+        isReadableByPeers: access.allows(.read), isWritableByPeers: access.allows(.write))
     }
+    // The provider asks CUDA about the memory, which needs its context on this thread, whichever it is.
+    do {
+      try gpu?.enter()
+    } catch {
+      throw FabricError(call: error.call, code: error.code, text: error.text, advice: error.advice)
+    }
+    defer { gpu?.leave() }
     return try rail.exclusively { () throws(FabricError) in
       let region = try map()
       guard region.key == 0 else { return RegisteredMemory(region) }

@@ -1,3 +1,5 @@
+internal import Cuda
+
 /// All registered chunks at one moment, sorted by address, in the form that planning wants.
 final class LocalSnapshot: @unchecked Sendable {
   /// A rail that can send from and receive into a chunk.
@@ -18,9 +20,13 @@ final class LocalSnapshot: @unchecked Sendable {
     let routeCount: Int
     /// What peers may do with it.
     let access: RemoteAccess
+    /// Whether it is a GPU's memory, which the processor must not touch.
+    let isOnGPU: Bool
   }
 
   let chunks: UnsafeMutableBufferPointer<Chunk>
+  /// Whether any of it is a GPU's memory.
+  let hasGPUMemory: Bool
   private let routes: UnsafeMutableBufferPointer<Route>
   /// Keeps the counters alive that the chunks point to.
   private let regions: [Region]
@@ -30,6 +36,7 @@ final class LocalSnapshot: @unchecked Sendable {
   ///   - preferred: The rails near a location, by index.
   init(regions: [Region], preferred: (String) -> [Int]) {
     self.regions = regions
+    hasGPUMemory = regions.contains { $0.use.pointee.gpu != nil }
     let chunkCount = regions.reduce(0) { $0 + $1.chunks.count }
     let routeCount = regions.reduce(0) { $0 + $1.chunks.reduce(0) { $0 + $1.keys.count } }
     chunks = .allocate(capacity: chunkCount)
@@ -53,7 +60,7 @@ final class LocalSnapshot: @unchecked Sendable {
           to: Chunk(
             start: chunk.start, end: chunk.start + UInt(chunk.length), use: region.use,
             routes: (routes.baseAddress ?? .allocate(capacity: 0)) + first, routeCount: routeIndex - first,
-            access: region.access))
+            access: region.access, isOnGPU: region.use.pointee.gpu != nil))
         chunkIndex += 1
       }
     }
@@ -92,6 +99,17 @@ final class LocalSnapshot: @unchecked Sendable {
       guard index < chunks.count, chunks[index].use == chunks[start].use else { return nil }
     }
     return chunks[start].use
+  }
+
+  /// The context of the first GPU that has a part of `[address, address + length)`, all of which is registered; nil if
+  /// all of it is host memory.
+  func gpu(of address: UInt, length: Int) -> CUDAContext? {
+    guard hasGPUMemory, length > 0, var index = index(of: address) else { return nil }
+    while index < chunks.count, chunks[index].start < address + UInt(length) {
+      if chunks[index].isOnGPU { return chunks[index].use.pointee.gpu }
+      index += 1
+    }
+    return nil
   }
 
   /// Whether all of `[address, address + length)` is registered, over however many chunks.

@@ -1,4 +1,5 @@
 internal import CFabric
+internal import Cuda
 internal import Fabric
 internal import Synchronization
 
@@ -14,7 +15,7 @@ final class Region: @unchecked Sendable {
 
   let start: UInt
   let length: Int
-  /// Where the memory is: `cpu:0`, or `*`.
+  /// Where the memory is: `cpu:0`, `cuda:0`, or `*`.
   let location: String
   /// What peers may do with it.
   let access: RemoteAccess
@@ -25,14 +26,16 @@ final class Region: @unchecked Sendable {
 
   var end: UInt { start + UInt(length) }
 
-  init(start: UInt, length: Int, location: String, access: RemoteAccess, chunks: [Chunk]) {
+  init(
+    start: UInt, length: Int, location: String, access: RemoteAccess, chunks: [Chunk], gpu: CUDAContext? = nil
+  ) {
     self.start = start
     self.length = length
     self.location = location
     self.access = access
     self.chunks = chunks
     use = .allocate(capacity: 1)
-    use.initialize(to: RegionUse())
+    use.initialize(to: RegionUse(gpu: gpu))
   }
 
   deinit {

@@ -1,3 +1,5 @@
+internal import Cuda
+
 /// How requests become operations over TCP: split where a registration ends, on either side, because a server serves
 /// only what is inside one of its buffers; and large ones split further, so that several connections carry them.
 struct StreamPlan {
@@ -69,8 +71,10 @@ struct StreamPlan {
           }
           far = found
         }
+        // What passes through a connection's staging buffer has to fit into it.
+        let most = here[near].isOnGPU ? min(limit, StagingBuffer.length) : limit
         let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
-        let size = Int(min(UInt(min(remaining, limit)), room))
+        let size = Int(min(UInt(min(remaining, most)), room))
         parts &+= 1
         submission.append(
           Slice(chunk: near, local: address, remote: remote, length: size, isPart: size < length), of: index)

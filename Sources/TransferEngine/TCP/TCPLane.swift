@@ -1,11 +1,13 @@
 internal import CLinux
+internal import Cuda
 internal import Glibc
 internal import Wire
 
 /// One connection to a peer, and the thread that works it: takes some requests, sends them, reads the answers, settles
 /// them.
 ///
-/// Bytes go from the caller's memory into the socket and back, without a stop in between.
+/// Bytes go from the caller's memory into the socket and back, without a stop in between; those of a GPU, which a socket
+/// does not reach, by way of a buffer of the lane's own.
 final class TCPLane {
   /// Requests taken at once.
   static let windowLimit = 64
@@ -22,6 +24,8 @@ final class TCPLane {
     case expired
     /// The peer sent something that is no answer.
     case foreign
+    /// The GPU did not give the bytes of the first request.
+    case notCopied(CUDAError)
   }
 
   private let peer: TCPPeer
@@ -48,6 +52,10 @@ final class TCPLane {
     byteCount: (windowLimit + 1) * TCPRequestHeader.length, alignment: 8)
   private let statuses = UnsafeMutableRawPointer.allocate(byteCount: windowLimit * TCPStatusFrame.length, alignment: 8)
   private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2 * windowLimit + 1)
+  /// Where the bytes of GPUs stop on their way; made when it is first needed.
+  private var staging: StagingBuffer?
+  /// The places in it of the window's requests whose memory is a GPU's.
+  private let places = UnsafeMutablePointer<Int>.allocate(capacity: windowLimit)
 
   /// A payload from this size on is received by itself, with one call that comes back when it is complete.
   private static let largePayload = 64 << 10
@@ -63,6 +71,7 @@ final class TCPLane {
     headers.deallocate()
     statuses.deallocate()
     parts.deallocate()
+    places.deallocate()
   }
 
   /// The life of the lane's thread.
@@ -133,6 +142,7 @@ final class TCPLane {
   private func exchange() -> Fault? {
     done = 0
     received = 0
+    if let fault = stage() { return fault }
     if let fault = send() {
       // The peer may have said why before it closed.
       if case .closed = fault, isAcknowledged, let reason = receive(onlyWhatIsThere: true), case .rejected = reason {
@@ -149,6 +159,11 @@ final class TCPLane {
   private var hasFence: Bool { !isAcknowledged && count > 0 && window[count - 1].pointee.opcode == .write }
 
   private func completeFirst() {
+    if window[done].pointee.isOnGPU, window[done].pointee.opcode == .read, let error = deliver(window[done]) {
+      peer.report("a read was received, and the GPU did not take it: \(error)")
+      received = 0
+      return failFirst(as: .failed)
+    }
     counts.operations &+= 1
     counts.bytes &+= UInt64(truncatingIfNeeded: window[done].pointee.length)
     settlement.complete(window[done])
@@ -181,7 +196,7 @@ final class TCPLane {
       parts[total] = clinux_part(base: place, length: TCPRequestHeader.length)
       total += 1
       if isWrite {
-        parts[total] = clinux_part(base: request.pointee.local, length: request.pointee.length)
+        parts[total] = clinux_part(base: memory(of: index), length: request.pointee.length)
         total += 1
       }
     }
@@ -258,7 +273,7 @@ final class TCPLane {
       let skipped = max(0, offset - statusLength)
       if payload > 0 {
         parts[total] = clinux_part(
-          base: request.pointee.local.map { $0 + skipped }, length: payload - skipped)
+          base: memory(of: index).map { $0 + skipped }, length: payload - skipped)
         total += 1
         if payload - skipped >= Self.largePayload { return (total, total <= 2) }
       }
@@ -305,6 +320,59 @@ final class TCPLane {
     return nil
   }
 
+  // MARK: Memory of a GPU
+
+  /// Where the bytes of request `index` leave the process and enter it.
+  @inline(__always)
+  private func memory(of index: Int) -> UnsafeMutableRawPointer? {
+    let request = window[index]
+    return request.pointee.isOnGPU ? staged(index) : request.pointee.local
+  }
+
+  @inline(never)
+  private func staged(_ index: Int) -> UnsafeMutableRawPointer? {
+    let place = places[index]
+    return staging.map { $0.baseAddress + place }
+  }
+
+  /// Gives each request whose memory is a GPU's its place, and brings there what is to be written. They fit: the plan
+  /// makes none larger than the buffer, and ``TCPPeer/take(into:limit:)`` no window.
+  private func stage() -> Fault? {
+    var place = 0
+    for index in 0..<count where window[index].pointee.isOnGPU {
+      let request = window[index]
+      guard let gpu = request.pointee.use.pointee.gpu else { continue }
+      if staging == nil { staging = StagingBuffer(gpu) }
+      places[index] = place
+      place += request.pointee.length
+      guard request.pointee.opcode == .write else { continue }
+      do throws(CUDAError) {
+        try gpu.copy(
+          to: UInt(bitPattern: staged(index)), from: UInt(bitPattern: request.pointee.local),
+          count: request.pointee.length)
+      } catch {
+        // It becomes the first one, which is the one that has failed; nothing has been sent yet.
+        window[index] = window[0]
+        window[0] = request
+        return .notCopied(error)
+      }
+    }
+    return nil
+  }
+
+  /// Brings the answer to the first request that is open to its GPU.
+  @inline(never)
+  private func deliver(_ request: WorkRequestPointer) -> CUDAError? {
+    do throws(CUDAError) {
+      try request.pointee.use.pointee.gpu?.copy(
+        to: UInt(bitPattern: request.pointee.local), from: UInt(bitPattern: staged(done)),
+        count: request.pointee.length)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
   // MARK: Failure
 
   /// Settles what the fault has cost, and gives back what it has not.
@@ -340,6 +408,9 @@ final class TCPLane {
     case .stuck(let reason):
       peer.report("\(reason): \(count - done) operations have failed")
       failRest()
+    case .notCopied(let error):
+      peer.report("\(what) failed: the GPU did not give the bytes: \(error)")
+      failFirst(as: .failed)
     case .foreign:
       peer.report("\(what) was answered with something that is no status frame; is there another service on the port?")
       failRest()

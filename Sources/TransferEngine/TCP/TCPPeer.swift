@@ -1,3 +1,4 @@
+internal import Cuda
 internal import Glibc
 internal import Logging
 internal import Synchronization
@@ -69,9 +70,10 @@ final class TCPPeer: @unchecked Sendable {
   private static let idleTime: UInt64 = 60_000_000_000
   /// After a round of connecting that failed, in nanoseconds.
   private static let coolDown: UInt64 = 1_000_000_000
-  /// What one lane takes at once: enough to fill the connection, little enough that the others get some.
+  /// What one lane takes at once: enough to fill the connection, little enough that the others get some and that it fits
+  /// into the staging buffer.
   private static let smallestShare = 128 << 10
-  private static let largestShare = 1 << 20
+  private static let largestShare = min(1 << 20, StagingBuffer.length)
 
   init(
     name: String, host: String, port: UInt16, version: Int, life: PeerLife, options: TCPOptions, traffic: Traffic,

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Cuda
 internal import Glibc
 internal import Synchronization
 internal import Wire
@@ -22,6 +23,8 @@ final class TCPSession: @unchecked Sendable {
 
   private let header = UnsafeMutableRawPointer.allocate(byteCount: TCPRequestHeader.length, alignment: 8)
   private let status = UnsafeMutableRawPointer.allocate(byteCount: TCPStatusFrame.length, alignment: 8)
+  /// Where the bytes of GPUs stop on their way; made when it is first needed, by the session's thread.
+  private var staging: StagingBuffer?
   private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2)
 
   /// A request may take the progress timeout once for each of so many bytes: a peer that sends a byte now and then does
@@ -121,8 +124,8 @@ final class TCPSession: @unchecked Sendable {
     defer { use.pointee.count.subtract(1, ordering: .releasing) }
     let length = Int(truncatingIfNeeded: request.size)
     TCPStatusFrame.ok.encode(into: status)
-    let allowance = progressTimeout &* (2 &+ request.size / Self.bytesPerTimeout)
-    let deadline = Clock.now &+ allowance
+    if let gpu = use.pointee.gpu { return serve(request, address, length, from: gpu) }
+    let deadline = deadline(of: request)
     switch opcode {
     case .write:
       guard receive(into: address, length, until: deadline) else { return false }
@@ -130,6 +133,42 @@ final class TCPSession: @unchecked Sendable {
     case .read:
       return send(status, request.isAcknowledged ? TCPStatusFrame.length : 0, address, length, until: deadline)
     }
+  }
+
+  /// How long the whole of a request may take.
+  private func deadline(of request: TCPRequestHeader) -> UInt64 {
+    Clock.now &+ progressTimeout &* (2 &+ request.size / Self.bytesPerTimeout)
+  }
+
+  /// Serves a request for memory of a GPU, which a socket does not reach: piece by piece through the staging buffer.
+  private func serve(
+    _ request: TCPRequestHeader, _ address: UnsafeMutableRawPointer, _ length: Int, from gpu: CUDAContext
+  ) -> Bool {
+    if staging == nil { staging = StagingBuffer(gpu) }
+    guard let buffer = staging.map({ $0.baseAddress }) else { return false }
+    let deadline = deadline(of: request)
+    let statusLength = request.isAcknowledged ? TCPStatusFrame.length : 0
+    var done = 0
+    do throws(CUDAError) {
+      while done < length {
+        let size = min(length - done, StagingBuffer.length)
+        let place = UInt(bitPattern: address + done)
+        if request.opcode == .write {
+          guard receive(into: buffer, size, until: deadline) else { return false }
+          try gpu.copy(to: place, from: UInt(bitPattern: buffer), count: size)
+        } else {
+          try gpu.copy(to: UInt(bitPattern: buffer), from: place, count: size)
+          guard send(status, done == 0 ? statusLength : 0, buffer, size, until: deadline) else { return false }
+        }
+        done += size
+      }
+    } catch {
+      log.warning("TCP: memory of GPU \(gpu.ordinal) could not be served to a peer: \(error)")
+      // Once a part of an answer is out, nothing but the end of the connection says that the rest does not come.
+      if request.opcode == .write || done == 0 { refuse(request) }
+      return false
+    }
+    return request.opcode == .read || statusLength == 0 || send(status, statusLength, nil, 0, until: deadline)
   }
 
   private func receive(into address: UnsafeMutableRawPointer, _ length: Int, until deadline: UInt64) -> Bool {
@@ -172,6 +211,11 @@ final class TCPSession: @unchecked Sendable {
     log.warning(
       "TCP: a peer asked to \(request.opcode) \(request.size) bytes at 0x\(String(request.address, radix: 16)), which are"
         + " not inside a buffer that is registered for that: refused")
+    refuse(request)
+  }
+
+  /// Answers that the request was not carried out, which is the connection's last answer.
+  private func refuse(_ request: TCPRequestHeader) {
     guard request.isAcknowledged else { return }
     TCPStatusFrame.rejected.encode(into: status)
     guard send(status, TCPStatusFrame.length, nil, 0, until: Clock.now) else { return }

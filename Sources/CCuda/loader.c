@@ -1,0 +1,28 @@
+#include "CCuda.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+
+void *ccuda_open(const char *path, int only_if_mapped, struct ccuda_functions *functions, char *error,
+		 size_t error_size)
+{
+	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | (only_if_mapped ? RTLD_NOLOAD : 0));
+	const char *missing = NULL, *reason;
+
+	error[0] = '\0';
+	if (!handle) {
+		reason = dlerror();
+		snprintf(error, error_size, "%s", reason ? reason : "not mapped");
+		return NULL;
+	}
+#define CCUDA_BIND(symbol, member, parameters)                                                                       \
+	if (!(*(void **)&functions->member = dlsym(handle, #symbol)))                                                \
+		missing = #symbol;
+	CCUDA_FUNCTIONS(CCUDA_BIND)
+#undef CCUDA_BIND
+	if (!missing)
+		return handle;
+	snprintf(error, error_size, "symbol %s is missing", missing);
+	dlclose(handle);
+	return NULL;
+}
