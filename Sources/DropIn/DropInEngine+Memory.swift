@@ -7,11 +7,15 @@ extension DropInEngine {
     _ buffers: [BufferEntry], location: String = "*", remoteAccess: RemoteAccess = .readWrite
   ) throws(TransferError) {
     let engine = try engine
-    for buffer in buffers where buffer.length > 0 && !MappedMemory.covers(buffer.address, length: buffer.length) {
+    for buffer in buffers
+    where buffer.length > 0 && !MappedMemory.covers(buffer.address, length: buffer.length)
+      && !TransferEngine.isGPUMemory(buffer.address)
+    {
       throw TransferError(
         .invalidArgument,
         "There is no memory of \(buffer.length) bytes at 0x\(String(buffer.address, radix: 16)) in this process."
-          + " Memory of a GPU cannot be registered in this version.")
+          + (TransferEngine.hasCUDA
+            ? " It is no memory of a GPU either." : " For memory of a GPU, the process has to load CUDA first."))
     }
     try engine.register(buffers, location: location, remoteAccess: remoteAccess)
   }

@@ -23,6 +23,7 @@ public final class DropInEngine: Sendable {
   public init(_ configuration: Configuration, protocolName: String?) throws(TransferError) {
     logger = Self.makeLogger()
     var configuration = configuration
+    configuration.acceptsUnregisteredMemory = true
     if let protocolName {
       configuration.transports = try ProtocolChoice(protocolName, for: configuration, logger: logger).transports
     }

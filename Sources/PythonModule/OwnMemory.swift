@@ -1,5 +1,6 @@
 internal import CPython
 internal import Glibc
+internal import TransferEngine
 
 /// Copies from and to addresses of this process that a caller names. A wrong one is an answer, not the end of the
 /// process, because the kernel does the copying.
@@ -30,7 +31,9 @@ enum OwnMemory {
     plainly: (UnsafeMutableRawPointer) -> Void
   ) -> Bool {
     guard length > 0 else { return true }
-    guard let there = UnsafeMutableRawPointer(bitPattern: address), address <= UInt.max - UInt(length) else {
+    guard let there = UnsafeMutableRawPointer(bitPattern: address), address <= UInt.max - UInt(length),
+      !TransferEngine.isGPUMemory(address)
+    else {
       return false
     }
     var done = 0

@@ -5,7 +5,7 @@ internal import TransferEngine
 /// The flags `SUPPORT_*`: what this build can do on this host.
 enum SupportFlags {
   static func add(to module: PythonObject) throws(PythonException) {
-    for name in ["SUPPORT_CUDA", "SUPPORT_HIP", "SUPPORT_INTRA_NVLINK", "SUPPORT_MNNVL", "SUPPORT_MUSA"] {
+    for name in ["SUPPORT_HIP", "SUPPORT_INTRA_NVLINK", "SUPPORT_MNNVL", "SUPPORT_MUSA"] {
       try set(module, name, false)
     }
   }
@@ -17,6 +17,8 @@ enum SupportFlags {
       _, arguments, count, keywords in
       SupportFlags.parameters.bind(arguments, count, keywords) { arguments throws(PythonException) in
         let name = try text(try arguments[required: 0], "name")
+        // Not kept while it is false: the application may load CUDA later.
+        if name == "SUPPORT_CUDA" { return PyBool_FromLong(TransferEngine.hasCUDA ? 1 : 0) }
         guard name == "SUPPORT_EFA" else {
           throw PythonException(cpython_attribute_error(), "module 'mooncake.engine' has no attribute '\(name)'")
         }

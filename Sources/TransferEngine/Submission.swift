@@ -190,15 +190,13 @@ extension Submission {
 
   /// Adds one operation of request `index` that goes over TCP.
   mutating func append(_ slice: StreamPlan.Slice, of index: Int) {
-    guard let slab, let localChunks else { return }
+    guard let slab else { return }
     let task = firstTask + runStart + index
     let slot = takeSlot(for: task, from: slab)
-    let use = localChunks[slice.chunk].use
-    let isOnGPU = localChunks[slice.chunk].isOnGPU
-    count(use)
+    count(slice.use)
     slot.pointee.next = nil
     slot.pointee.batch = batch
-    slot.pointee.use = use
+    slot.pointee.use = slice.use
     slot.pointee.local = UnsafeMutableRawPointer(bitPattern: slice.local)
     slot.pointee.remote = slice.remote
     slot.pointee.length = slice.length
@@ -207,7 +205,7 @@ extension Submission {
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false
-    slot.pointee.isOnGPU = isOnGPU
+    slot.pointee.isOnGPU = slice.isOnGPU
     slot.pointee.retries = []
     if let youngest = firstStream?.youngest { youngest.pointee.next = slot } else { firstStream?.oldest = slot }
     firstStream?.youngest = slot

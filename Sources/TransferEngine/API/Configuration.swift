@@ -33,6 +33,9 @@ public struct Configuration: Sendable {
   public var topology: Topology?
   /// The port of the handshake daemon; nil: one of the range of `MC_MIN_RPC_PORT` and `MC_MAX_RPC_PORT`.
   public var rpcPort: UInt16?
+  /// Whether transfers over TCP may use memory of this side that is not registered, as upstream's do. Nothing waits for
+  /// them before such memory goes.
+  public var acceptsUnregisteredMemory = false
   /// The environment to read the `MC_*` and `MOONRAIL_*` settings from.
   public var environment: [String: String]
 

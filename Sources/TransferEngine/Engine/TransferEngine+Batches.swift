@@ -235,7 +235,9 @@ extension TransferEngine {
             submission.undo()
             return .stale(segment)
           }
-          let plan = StreamPlan(local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes)
+          let plan = StreamPlan(
+            local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes,
+            acceptsUnregistered: acceptsUnregisteredMemory)
           try submission.plan(run, from: start, to: peer, by: plan)
         case .none:
           throw unreachable(segment.name, current.snapshot)

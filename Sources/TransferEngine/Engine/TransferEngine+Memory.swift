@@ -5,6 +5,14 @@ extension TransferEngine {
   /// its GPUs can be registered then.
   public static var hasCUDA: Bool { CUDADriver.mapped != nil }
 
+  /// Whether `address` is in memory of a GPU, which the processor must not touch.
+  public static func isGPUMemory(_ address: UInt) -> Bool {
+    switch try? CUDADriver.mapped?.kind(of: address) {
+    case .device?: true
+    default: false
+    }
+  }
+
   /// Registers `length` bytes at `address`, of the host or of a GPU, for this engine's transfers and for peers.
   ///
   /// - Parameters:

@@ -49,6 +49,8 @@ public final class TransferEngine: Sendable {
   let turn = Atomic<UInt64>(0)
   /// Whether descriptors are asked for anew whenever they are needed.
   let cachesNoMetadata: Bool
+  /// Whether TCP takes memory of this side that is not registered.
+  let acceptsUnregisteredMemory: Bool
   /// What the metadata store is told; nil where peers ask us.
   let publication: Publication?
   let logger: Logger
@@ -153,6 +155,7 @@ public final class TransferEngine: Sendable {
       source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp)
     self.segments = segments
     cachesNoMetadata = settings.cachesNoMetadata
+    acceptsUnregisteredMemory = configuration.acceptsUnregisteredMemory
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
     let publisher = DescriptorPublisher(

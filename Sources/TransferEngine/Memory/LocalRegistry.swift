@@ -18,6 +18,8 @@ final class LocalRegistry: Sendable {
     var snapshot: LocalSnapshot?
     /// Earlier ones that somebody may still be planning with.
     var outdated: [Outdated] = []
+    /// Registrations so far.
+    var registrations: UInt64 = 0
     /// Not from 1 on: where the provider takes our keys, those of an earlier process under the same name would fit.
     var nextKey = UInt64.random(in: 1...1 << 30)
 
@@ -70,9 +72,11 @@ final class LocalRegistry: Sendable {
     }
   }
 
-  /// The buffers as peers get to see them, one per chunk. What they may not touch is not shown.
+  /// The buffers as peers get to see them, one per chunk, in the order of their registration: what was registered first
+  /// is what some peers ask for. What they may not touch is not shown.
   var published: [SegmentDescriptor.Buffer] {
-    state.withLock { $0.regions }.filter { $0.access != .none }.flatMap { region in
+    let regions = state.withLock { $0.regions }.filter { $0.access != .none }.sorted { $0.order < $1.order }
+    return regions.flatMap { region in
       region.chunks.map { chunk in
         let keys = chunk.keys.map { $0?.key ?? 0 }
         return SegmentDescriptor.Buffer(
@@ -116,6 +120,8 @@ final class LocalRegistry: Sendable {
     state.withLock { state in
       for region in done {
         let index = state.regions.partitioningIndex { $0.start > region.start }
+        state.registrations += 1
+        region.order = state.registrations
         state.regions.insert(region, at: index)
       }
       state.invalidate()

@@ -82,6 +82,17 @@ final class LocalSnapshot: @unchecked Sendable {
     return low < chunks.count && chunks[low].start <= address ? low : nil
   }
 
+  /// Where the next chunk begins after `address`, which is in none; the last address where there is no next one.
+  func end(ofGapAt address: UInt) -> UInt {
+    var low = 0
+    var high = chunks.count
+    while low < high {
+      let middle = (low + high) / 2
+      if chunks[middle].start <= address { low = middle + 1 } else { high = middle }
+    }
+    return low < chunks.count ? chunks[low].start : UInt.max
+  }
+
   /// What a peer may use: the registration that holds all of `[address, address + length)`, if it allows `opcode`. A
   /// range that crosses into another registration is refused, even if that follows without a gap.
   ///

@@ -21,6 +21,8 @@ final class Region: @unchecked Sendable {
   let access: RemoteAccess
   /// Written once after `init` and cleared once by ``close(_:)``, both under the registry's care.
   private(set) var chunks: [Chunk]
+  /// The place in the order of registrations. Set once, with the registry's lock held.
+  var order: UInt64 = 0
   /// How many work requests use it.
   let use: UnsafeMutablePointer<RegionUse>
 

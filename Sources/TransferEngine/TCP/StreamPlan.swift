@@ -9,11 +9,15 @@ struct StreamPlan {
   let peer: PeerSnapshot
   /// The most bytes of one operation.
   let pieceSize: Int
+  /// Whether memory of this side may be unregistered: to a socket it is all the same.
+  let acceptsUnregistered: Bool
 
   /// One operation.
   struct Slice {
-    /// The local chunk, by index.
-    var chunk: Int
+    /// The counter of the registration that the local memory is of.
+    var use: UnsafeMutablePointer<RegionUse>
+    /// Whether it is memory of a GPU.
+    var isOnGPU: Bool
     /// The local address.
     var local: UInt
     /// The address in the peer's process.
@@ -30,8 +34,10 @@ struct StreamPlan {
   private static let largestPiece = 4 << 20
 
   init(
-    local: LocalSnapshot, peer: PeerSnapshot, requests: UnsafeBufferPointer<TransferRequest>, lanes: Int
+    local: LocalSnapshot, peer: PeerSnapshot, requests: UnsafeBufferPointer<TransferRequest>, lanes: Int,
+    acceptsUnregistered: Bool
   ) {
+    self.acceptsUnregistered = acceptsUnregistered
     self.local = local
     self.peer = peer
     var total = 0
@@ -49,8 +55,8 @@ struct StreamPlan {
   ) throws(TransferError) {
     let here = UnsafeBufferPointer(local.chunks)
     let there = UnsafeBufferPointer(peer.chunks)
-    // The chunks that the request before ended in.
-    var near = -1
+    // The local memory with one counter, and the peer's chunk, that the request before ended in.
+    var near = (start: UInt.max, end: UInt.min, use: RegionUse.unregistered, isOnGPU: false)
     var far = -1
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
@@ -59,11 +65,13 @@ struct StreamPlan {
       let limit = length < Self.splitSize ? length : pieceSize
       var parts = 0
       while remaining > 0 {
-        if near < 0 || address < here[near].start || address >= here[near].end {
-          guard let found = local.index(of: address) else {
-            throw .unregistered(requests[index], index, at: address)
+        if address < near.start || address >= near.end {
+          if let found = local.index(of: address) {
+            near = (here[found].start, here[found].end, here[found].use, here[found].isOnGPU)
+          } else {
+            guard acceptsUnregistered else { throw .unregistered(requests[index], index, at: address) }
+            near = (address, local.end(ofGapAt: address), RegionUse.unregistered, false)
           }
-          near = found
         }
         if far < 0 || remote < there[far].start || remote >= there[far].end {
           guard let found = peer.index(of: remote) else {
@@ -72,12 +80,14 @@ struct StreamPlan {
           far = found
         }
         // What passes through a connection's staging buffer has to fit into it.
-        let most = here[near].isOnGPU ? min(limit, StagingBuffer.length) : limit
-        let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
+        let most = near.isOnGPU ? min(limit, StagingBuffer.length) : limit
+        let room = min(near.end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
         let size = Int(min(UInt(min(remaining, most)), room))
         parts &+= 1
         submission.append(
-          Slice(chunk: near, local: address, remote: remote, length: size, isPart: size < length), of: index)
+          Slice(
+            use: near.use, isOnGPU: near.isOnGPU, local: address, remote: remote, length: size, isPart: size < length),
+          of: index)
         address &+= UInt(size)
         remote &+= UInt64(size)
         remaining &-= size
