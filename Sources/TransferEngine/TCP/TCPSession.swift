@@ -10,7 +10,9 @@ internal import Wire
 /// Nothing that arrives is trusted. A request that is broken or not allowed costs its connection, and nothing else.
 final class TCPSession: @unchecked Sendable {
   private let socket: Int32
-  private weak var registry: LocalRegistry?
+  /// Let go when ``run()`` returns: what is left of the thread then is nobody's to wait for, and must not keep the NICs
+  /// open.
+  private var registry: LocalRegistry?
   private let life: TCPHello
   private let progressTimeout: UInt64
   private let log: EventLog
@@ -72,13 +74,15 @@ final class TCPSession: @unchecked Sendable {
 
   /// Serves until the connection ends.
   func run() {
+    guard let registry else { return }
+    self.registry = nil
     while readHeader() {
       waiting.store(0, ordering: .relaxed)
       if let hello = TCPHello(decoding: header) {
         guard answer(hello) else { return }
       } else {
         let request = TCPRequestHeader(decoding: header)
-        let isServed = serve(request)
+        let isServed = serve(request, of: registry)
         served.addAlone(
           isServed ? TCPStatistics.Counts(bytes: request.size, operations: 1) : TCPStatistics.Counts(failures: 1))
         guard isServed else { return }
@@ -112,9 +116,9 @@ final class TCPSession: @unchecked Sendable {
     return send(status, TCPStatusFrame.length, nil, 0, until: Clock.now &+ progressTimeout) && isMeant
   }
 
-  private func serve(_ request: TCPRequestHeader) -> Bool {
+  private func serve(_ request: TCPRequestHeader, of registry: LocalRegistry) -> Bool {
     let opcode: TransferOpcode = request.opcode == .write ? .write : .read
-    guard let registry, let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
+    guard let use = registry.beginUse(of: request.address, length: request.size, for: opcode),
       let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: request.address))
     else {
       reject(request)
