@@ -60,7 +60,9 @@ public struct StandardErrorLog: LogHandler {
     let all = metadata.merging(event.metadata ?? [:]) { $1 }
     let details = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
     let error = event.error.map { " error=\($0)" } ?? ""
-    Self.write("\(Self.letter(event.level)) \(Self.timeOfDay()) \(label)] \(event.message)\(details)\(error)\n")
+    WholeText.write(
+      "\(Self.letter(event.level)) \(Self.timeOfDay()) \(label)] \(event.message)\(details)\(error)\n",
+      to: STDERR_FILENO)
   }
 
   static func letter(_ level: Logger.Level) -> Character {
@@ -81,18 +83,5 @@ public struct StandardErrorLog: LogHandler {
     func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
     let milliseconds = String(now.tv_nsec / 1_000_000 + 1000).dropFirst()
     return "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(milliseconds)"
-  }
-
-  private static func write(_ line: String) {
-    var line = line
-    line.withUTF8 { bytes in
-      var rest = UnsafeRawBufferPointer(bytes)
-      while let start = rest.baseAddress, rest.count > 0 {
-        let written = Glibc.write(STDERR_FILENO, start, rest.count)
-        if written < 0 && errno == EINTR { continue }
-        guard written > 0 else { return }
-        rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-      }
-    }
   }
 }
