@@ -18,7 +18,8 @@ def check():
         warnings.warn(
             f"The distributions 'moonrail' and '{other}' are both installed in {place}, and both own the package "
             f"'mooncake'; 'mooncake.engine' is Moonrail's. Keep one: `pip uninstall {other}` and then "
-            f"`pip install --force-reinstall moonrail`, or `pip uninstall moonrail` and then reinstall '{other}'.",
+            f"`pip install --force-reinstall` with Moonrail's wheel, or `pip uninstall moonrail` and then reinstall "
+            f"'{other}'.",
             RuntimeWarning,
             stacklevel=2,
         )

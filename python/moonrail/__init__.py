@@ -9,7 +9,7 @@ if not hasattr(_engine, "_Engine"):
     raise ImportError(
         f"'mooncake.engine' at {getattr(_engine, '__file__', '?')} is not Moonrail's: a distribution of Mooncake "
         "(mooncake-transfer-engine…) is installed as well. Uninstall it, and then run "
-        "`pip install --force-reinstall moonrail`.",
+        "`pip install --force-reinstall` with Moonrail's wheel.",
         name="mooncake.engine",
     )
 
