@@ -52,8 +52,12 @@ def drive(client):
         description = read_line(owner, STARTING)
         if not description:
             return "its target did not start"
-        if child("--initiator", client, description).wait(RUNNING) != 0:
-            return "its transfer failed"
+        other = child("--initiator", client, description)
+        try:
+            if other.wait(RUNNING) != 0:
+                return "its transfer failed"
+        finally:
+            other.kill()
         outcome, _ = owner.communicate("check\n", RUNNING)
         return None if outcome.strip() == "good" else "its target did not get what was sent"
     except subprocess.TimeoutExpired:
