@@ -25,10 +25,22 @@ export FI_PROVIDER_PATH="$MOONRAIL_FAKE_EFA/prov"
 export FI_PROVIDER='^psm,psm2'
 export FAKE_EFA_NICS=4
 
-# One test at a time: most of them wait for other processes on the few threads that all tests share, and two cores have
-# to do for the peers as well.
+# Runs the suites, one test at a time: most tests wait for other processes on the few threads that all tests share, and
+# two cores have to do for the peers as well. The starts of tests go to the log only, and what failed is said once more
+# at the end, where it is looked for.
+suites() {
+  local log=$root/.build/test-$1.log status=0
+  shift
+  swift test --no-parallel "$@" 2>&1 | tee "$log" | { grep --line-buffered -v '^◇ ' || true; } || status=$?
+  if [ "$status" != 0 ]; then
+    say "what failed (all of it: $log)"
+    grep -A 8 'recorded an issue' "$log" | grep -v '^◇ ' || tail -n 40 "$log"
+    return "$status"
+  fi
+}
+
 say "swift test --no-parallel $*"
-swift test --no-parallel "$@"
+suites all "$@"
 
 # The C library is a release build of everything, which is where its time goes; its tests take half a minute.
 case " $* " in
@@ -38,12 +50,12 @@ esac
 
 # The engine's suites once more with the NICs of a p5: only the fabric with that number is new.
 case " $* " in
-*" --filter "*) suites=() ;;
-*) suites=(--filter EngineTests) ;;
+*" --filter "*) filter=() ;;
+*) filter=(--filter EngineTests) ;;
 esac
 export FAKE_EFA_NICS=16 MOONRAIL_TEST_FABRICS=efa
-say "swift test --no-parallel --skip-build $* ${suites[*]}, on the fake EFA with $FAKE_EFA_NICS NICs"
-swift test --no-parallel --skip-build "$@" "${suites[@]}"
+say "swift test --no-parallel --skip-build $* ${filter[*]}, on the fake EFA with $FAKE_EFA_NICS NICs"
+suites "$FAKE_EFA_NICS-nics" --skip-build "$@" "${filter[@]}"
 
 case " $* " in
 *" --filter "*) ;;

@@ -18,8 +18,7 @@ extension DropInEngine {
   /// Moves `requests`, whose targets are set to the segment `name`, and returns when all of their bytes are where they
   /// belong. Nothing to do is done.
   ///
-  /// - Throws: ``TransferError``. Nothing of the batch moves any more then, with one exception, which its text tells: a
-  ///   NIC that does not give a request back even in twice the time that it had.
+  /// - Throws: ``TransferError``. Nothing of the batch moves any more then.
   public func transfer(
     _ requests: UnsafeMutableBufferPointer<TransferRequest>, to name: String,
     notification: NotificationMessage? = nil
@@ -79,7 +78,10 @@ extension DropInEngine {
 
   /// Waits until a batch of `bytes` bytes has ended, and frees it.
   ///
-  /// - Returns: How it ended; `pending` if a NIC does not give its requests back even in twice the time that it had.
+  /// A NIC that does not give a request back even in twice the time that it had stops the engine: closing its endpoint is
+  /// all that keeps it from the memory, which the caller takes for its own again when this returns.
+  ///
+  /// - Returns: How it ended; never `pending`.
   public func conclude(_ batch: BatchID, bytes: Int) throws(TransferError) -> BatchProgress {
     let engine = try engine
     // The engine settles every request by its own deadline; the grace is for this thread to hear of it.
@@ -92,10 +94,11 @@ extension DropInEngine {
       guard Self.now < limit else {
         logger.critical(
           """
-          a NIC does not give back a batch that timed out: its memory may still be read or written. Do not reuse it \
-          before the engine is gone
+          a NIC does not give back a batch that timed out. The engine is stopped, so that the memory is not used any \
+          more; create a new one
           """)
-        return .pending
+        engine.shutdown()
+        return .timedOut
       }
       usleep(1000)
     }

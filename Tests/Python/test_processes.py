@@ -84,3 +84,36 @@ def test_quick_start(protocol, fake_efa):
     if protocol == "efa":
         line = next(line for line in done.stderr.splitlines() if "EFA device" in line)
         assert all(word in line for word in ("rdmap0s0", "domain", "fabric", "provider")), line
+
+
+STANDSTILL = """
+import os, signal, subprocess, sys
+from support import Memory, name_of, started
+
+if sys.argv[1] == "peer":
+    engine, memory = started("efa"), Memory(64 << 20)
+    assert engine.register_memory(memory.address, memory.length) == 0
+    print(name_of(engine), memory.address, flush=True)
+    sys.stdin.read()
+    sys.exit()
+peer = subprocess.Popen([sys.executable, "-c", sys.argv[2], "peer"], stdin=-1, stdout=-1, text=True)
+try:
+    name, address = peer.stdout.readline().split()
+    engine, memory = started("efa"), Memory(64 << 20)
+    assert engine.register_memory(memory.address, memory.length) == 0
+    assert engine.transfer_sync_write(name, memory.address, int(address), 4096) == 0
+    peer.send_signal(signal.SIGSTOP)
+    print("write", engine.transfer_sync_write(name, memory.address, int(address), memory.length))
+    # Withdrawing it would have to wait for the NIC, if that had it still.
+    print("after", engine.unregister_memory(memory.address), engine.register_memory(memory.address, 4096))
+    print("another", started("efa").get_rpc_port() > 0)
+finally:
+    peer.kill()
+"""
+
+
+def test_a_provider_that_keeps_a_write_is_taken_the_memory_away():
+    settings = {"MOONRAIL_PROVIDER": "tcp;ofi_rxm", "MC_TRANSFER_TIMEOUT": "5"}
+    done = run(STANDSTILL, "initiator", STANDSTILL, timeout=120, environment=settings)
+    assert done.stdout == "write -1\nafter -900 -900\nanother True\n", done.stderr
+    assert "The engine is stopped, so that the memory is not used any more" in done.stderr
