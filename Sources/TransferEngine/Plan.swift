@@ -3,8 +3,8 @@ internal import Wire
 /// How requests become operations: which bytes go over which rail, to which of the peer's NICs, under which key.
 ///
 /// A function of its arguments and nothing else. Requests are split where a registration ends, on either side, and where
-/// they are longer than an operation can be. Merging of neighbours and striping of large requests belong between the
-/// reading of a request and ``Slice``.
+/// they are longer than an operation can be. Where memory has several rails, a large request is dealt out over them; and
+/// requests that follow one another on both sides become one operation. ``OperationSize`` says how long those are.
 struct Plan {
   /// The local memory.
   let local: LocalSnapshot
@@ -12,8 +12,8 @@ struct Plan {
   let peer: PeerSnapshot
   /// Whether the provider addresses the peer's memory by virtual address, or by the offset into the registration.
   let usesVirtualAddresses: Bool
-  /// The most bytes of one operation.
-  let maximumLength: Int
+  /// How long operations are.
+  let size: OperationSize
 
   /// One operation.
   struct Slice {
@@ -35,17 +35,20 @@ struct Plan {
     var length: Int
     /// Whether it is less than its request.
     var isPart: Bool
+    /// How many requests it carries out, one after the other in the call: more than one if they were merged.
+    var requestCount = 1
   }
 
   /// Takes what a plan comes to.
   protocol Sink: ~Copyable {
-    /// One operation of request `index`. Returns false to end planning.
+    /// One operation of request `index` and, if it carries out several, of those that follow. Returns false to end
+    /// planning.
     mutating func append(_ slice: Slice, of index: Int) -> Bool
     /// Request `index` is planned, in `parts` operations.
     mutating func finish(_ index: Int, parts: Int)
   }
 
-  /// Plans `requests`, all to the same peer, dealing them over the rails from turn `turn` on.
+  /// Plans `requests`, all to the same peer, dealing operations over the rails from turn `turn` on.
   ///
   /// - Returns: false if the sink ended it.
   /// - Throws: ``TransferError`` for a request that cannot be carried out; what the sink has got by then is void.
@@ -60,12 +63,35 @@ struct Plan {
     var near = -1
     var far = -1
     var position = 0
+    var turn = turn
+    // The length that operations of the local chunk are to have.
+    var wanted = 0
+    // The operation that the next request might still belong to, what it would have to begin with for that, and how
+    // long it might be.
+    var open: (slice: Slice, first: Int)?
+    var (next, nextRemote, room) = (UInt(0), UInt64(0), 0)
+    var opcode = TransferOpcode.write
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
+      let length = remaining
+      if let (slice, first) = open {
+        if address == next, remote == nextRemote, length > 0, length <= room,
+          requests[index].opcode == opcode
+        {
+          open?.slice.length &+= length
+          open?.slice.requestCount &+= 1
+          next &+= UInt(length)
+          nextRemote &+= UInt64(length)
+          room &-= length
+          sink.finish(index, parts: 1)
+          continue
+        }
+        open = nil
+        guard sink.append(slice, of: first) else { return false }
+      }
       guard remaining >= 0 else {
         throw .negativeLength(requests[index], index)
       }
-      let length = remaining
       var parts = 0
       while remaining > 0 {
         if near < 0 || address < here[near].start || address >= here[near].end {
@@ -73,7 +99,8 @@ struct Plan {
             throw .unregistered(requests[index], index, at: address)
           }
           near = found
-          position = Int(truncatingIfNeeded: (turn &+ UInt64(index)) % UInt64(here[near].routeCount))
+          position = Int(truncatingIfNeeded: turn % UInt64(here[near].routeCount))
+          wanted = size.wanted(rails: here[near].routeCount)
         }
         if far < 0 || remote < there[far].start || remote >= there[far].end {
           guard let found = peer.index(of: remote) else {
@@ -81,8 +108,9 @@ struct Plan {
           }
           far = found
         }
-        let room = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
-        let size = Int(min(UInt(min(remaining, maximumLength)), room))
+        let limit = size.limit(length, wanted: wanted, rails: here[near].routeCount)
+        let space = min(here[near].end &- address, UInt(truncatingIfNeeded: there[far].end &- remote))
+        let taken = Int(min(UInt(min(remaining, limit)), space))
         let route = here[near].routes[position]
         let keys = there[far].keys
         var nic = primary[route.rail]
@@ -95,17 +123,25 @@ struct Plan {
         parts &+= 1
         let slice = Slice(
           chunk: near, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
-          remote: usesVirtualAddresses ? remote : remote &- there[far].start, key: keys[nic], length: size,
-          isPart: size < length)
-        guard sink.append(slice, of: index) else { return false }
-        address &+= UInt(size)
-        remote &+= UInt64(size)
-        remaining &-= size
+          remote: usesVirtualAddresses ? remote : remote &- there[far].start, key: keys[nic], length: taken,
+          isPart: taken < length)
+        turn &+= 1
+        position &+= 1
+        if position >= here[near].routeCount { position = 0 }
+        address &+= UInt(taken)
+        remote &+= UInt64(taken)
+        remaining &-= taken
+        if slice.isPart {
+          guard sink.append(slice, of: index) else { return false }
+        } else {
+          open = (slice, index)
+          (next, nextRemote, opcode) = (address, remote, requests[index].opcode)
+          room = min(wanted &- taken, Int(bitPattern: space) &- taken)
+        }
       }
       sink.finish(index, parts: parts)
-      position &+= 1
-      if near >= 0, position >= here[near].routeCount { position = 0 }
     }
-    return true
+    guard let (slice, first) = open else { return true }
+    return sink.append(slice, of: first)
   }
 }

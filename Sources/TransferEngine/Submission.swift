@@ -29,6 +29,8 @@ struct Submission: ~Copyable {
   private let chains: UnsafeMutablePointer<Chain>
   /// The task of the call's first request.
   private let firstTask: Int
+  /// The parts that the batch had before.
+  private let firstPart: Int
   private(set) var total = 0
 
   /// The run that is being planned: requests to one peer.
@@ -61,6 +63,7 @@ struct Submission: ~Copyable {
     self.chains = chains
     self.deadline = deadline
     firstTask = batch.pointee.submitted.load(ordering: .relaxed)
+    firstPart = batch.pointee.partCount
     for index in rails.indices { chains[index] = Chain() }
   }
 
@@ -136,7 +139,7 @@ struct Submission: ~Copyable {
     for stream in otherStreams { Self.forget(stream) }
     firstStream = nil
     otherStreams = []
-    batch.pointee.discardOverflow(ifFirst: firstTask == 0)
+    batch.pointee.returnParts(downTo: firstPart)
     total = 0
     lastTask = -1
     missing = nil
@@ -175,7 +178,7 @@ extension Submission {
       lastTask = task
       return slab + task
     }
-    return batch.pointee.takeOverflow()
+    return batch.pointee.takePart()
   }
 
   /// One more work request uses a region.
@@ -202,6 +205,7 @@ extension Submission {
     slot.pointee.length = slice.length
     slot.pointee.deadline = deadline
     slot.pointee.task = Int32(truncatingIfNeeded: task)
+    slot.pointee.taskCount = 1
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false
@@ -239,6 +243,10 @@ extension Submission: Plan.Sink {
     slot.pointee.length = slice.length
     slot.pointee.deadline = deadline
     slot.pointee.task = Int32(truncatingIfNeeded: task)
+    slot.pointee.taskCount = Int32(truncatingIfNeeded: slice.requestCount)
+    if slice.requestCount > 1 {
+      for next in 1..<slice.requestCount { (slot + next).pointee.length = requests[index + next].length }
+    }
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false

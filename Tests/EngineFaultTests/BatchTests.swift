@@ -85,7 +85,7 @@ import Testing
       let hosts = try TwoHosts(net, count: 65_536)
       let batch = try hosts.engine.allocateBatch(capacity: 20)
       let posts = net.fabric.counters().nics.reduce(0) { $0 + $1.posts }
-      let good = hosts.requests(of: 16_384)
+      let good = Array(hosts.requests(of: 16_384).reversed())
       var bad = good
       bad[3].local += 1
       for _ in 0..<3 {

@@ -109,9 +109,10 @@ extension TransferRequest {
   }
 }
 
-/// Cuts `count` bytes into pieces of `size`.
+/// Cuts `count` bytes into pieces of `size`, the last one first: of requests in this order none follows another in
+/// memory, and each is an operation.
 func pieces(_ count: Int, of size: Int) -> [Range<Int>] {
-  stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+  stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }.reversed()
 }
 
 /// Waits for `condition`, which other threads bring about; false if they do not in a long time.

@@ -31,6 +31,8 @@ struct Layout {
   var near: [Int] = []
   var usesVirtualAddresses = true
   var maximumLength = Int.max
+  /// Bytes of the whole call, which decide how long operations are.
+  var total = 0
 
   func plan() throws -> Plan {
     let fabric = SimulatedFabric()
@@ -57,7 +59,7 @@ struct Layout {
     return Plan(
       local: LocalSnapshot(regions: regions) { _ in near },
       peer: PeerSnapshot(descriptor, rails: rails, needsKeys: true),
-      usesVirtualAddresses: usesVirtualAddresses, maximumLength: maximumLength)
+      usesVirtualAddresses: usesVirtualAddresses, size: OperationSize(total: total, maximum: maximumLength))
   }
 
   func make(_ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0) throws -> Collector {
@@ -67,13 +69,14 @@ struct Layout {
   }
 
   func run(
-    _ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0, into collector: inout Collector
+    _ requests: [(local: UInt, remote: UInt64, length: Int)], opcodes: [TransferOpcode] = [], turn: UInt64 = 0,
+    into collector: inout Collector
   ) throws -> Bool {
     let plan = try plan()
-    let requests = requests.compactMap { request in
+    let requests = requests.enumerated().compactMap { index, request in
       UnsafeMutableRawPointer(bitPattern: request.local).map {
         TransferRequest(
-          .write, local: $0, target: SegmentID(rawValue: 1), remote: request.remote, length: request.length)
+          index < opcodes.count ? opcodes[index] : .write, local: $0, target: SegmentID(rawValue: 1), remote: request.remote, length: request.length)
       }
     }
     return try requests.withUnsafeBufferPointer { try plan.make($0, turn: turn, into: &collector) }
@@ -82,6 +85,11 @@ struct Layout {
 
 private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ length: Int) -> Bool {
   slice.local == local && slice.remote == remote && slice.length == length
+}
+
+/// Requests of `length` bytes that follow one another on both sides.
+private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: UInt64, length: Int)] {
+  (0..<count).map { (0x1_0000 + UInt($0 * length), 0x90_0000 + UInt64($0 * length), length) }
 }
 
 @Suite struct PlanTests {
@@ -108,6 +116,79 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     #expect(plan.slices.isEmpty && plan.parts == [0: 0])
   }
 
+  @Test func neighboursBecomeOneOperation() throws {
+    var layout = Layout(
+      rails: ["sim0"], peerNICs: ["sim0"], local: [(0x1_0000, 8 << 20, nil)], remote: [(0x90_0000, 8 << 20, nil)])
+    // Without so much to move that it would be worth longer ones, up to the shortest that is aimed at.
+    var plan = try layout.make(neighbours(64, 4096))
+    #expect(plan.slices.map(\.index) == [0, 32])
+    #expect(plan.slices.map(\.slice.requestCount) == [32, 32])
+    #expect(plan.slices.map(\.slice.length) == [128 << 10, 128 << 10])
+    #expect(plan.slices.allSatisfy { !$0.slice.isPart })
+    #expect(plan.parts.count == 64 && plan.parts.values.allSatisfy { $0 == 1 })
+    layout.total = 8 << 20
+    plan = try layout.make(neighbours(128, 64 << 10))
+    #expect(plan.slices.map(\.slice.requestCount) == Array(repeating: 16, count: 8))
+    layout.maximumLength = 100_000
+    plan = try layout.make(neighbours(128, 64 << 10))
+    #expect(plan.slices.map(\.slice.requestCount) == Array(repeating: 1, count: 128))
+  }
+
+  @Test func neighboursLeaveWorkForEveryRail() throws {
+    let names = (0..<16).map { "sim\($0)" }
+    let layout = Layout(
+      rails: names, peerNICs: names, local: [(0x1_0000, 8 << 20, nil)], remote: [(0x90_0000, 8 << 20, nil)],
+      total: 8 << 20)
+    let plan = try layout.make(neighbours(128, 64 << 10))
+    for rail in names.indices {
+      let bytes = plan.slices.filter { $0.slice.rail == rail }.reduce(0) { $0 + $1.slice.length }
+      #expect(bytes == (8 << 20) / 16, "rail \(rail)")
+    }
+  }
+
+  @Test(arguments: ["local", "remote", "opcode", "order", "empty", "localSeam", "remoteSeam"])
+  func whatDoesNotFollowIsNotMerged(because reason: String) throws {
+    var layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
+    var requests: [(local: UInt, remote: UInt64, length: Int)] = [(0x1000, 0x9000, 0x100), (0x1100, 0x9100, 0x100)]
+    var opcodes = [TransferOpcode.write, .write]
+    switch reason {
+    case "local": requests[1].local += 1
+    case "remote": requests[1].remote -= 1
+    case "opcode": opcodes[1] = .read
+    case "order": requests.swapAt(0, 1)
+    case "empty": requests.insert((0x1100, 0x9100, 0), at: 1)
+    case "localSeam": layout.local = [(0x1000, 0x100, nil), (0x1100, 0x100, nil)]
+    default: layout.remote = [(0x9000, 0x100, nil), (0x9100, 0x100, nil)]
+    }
+    var collector = Collector()
+    #expect(try layout.run(requests, opcodes: opcodes, into: &collector))
+    #expect(collector.slices.map(\.slice.requestCount) == [1, 1])
+    #expect(collector.slices.map(\.index) == (reason == "empty" ? [0, 2] : [0, 1]))
+  }
+
+  @Test(arguments: [(1 << 30, 1024), ((1 << 30) + 3, 1024), (256 << 10, 2), ((256 << 10) - 1, 1), (4 << 20, 32)])
+  func aLargeRequestIsDealtOutInEqualParts(length: Int, parts: Int) throws {
+    let names = (0..<16).map { "sim\($0)" }
+    let layout = Layout(
+      rails: names, peerNICs: names, local: [(0x1_0000, 2 << 30, nil)], remote: [(0x90_0000, 2 << 30, nil)],
+      total: length)
+    let slices = try layout.make([(0x1_0000, 0x90_0000, length)]).slices.map(\.slice)
+    #expect(slices.count == parts && slices.reduce(0) { $0 + $1.length } == length)
+    #expect(slices.allSatisfy { $0.isPart == (parts > 1) })
+    let longest = try #require(slices.map(\.length).max())
+    #expect(slices.dropLast().allSatisfy { $0.length == longest })
+    guard parts >= 2 * names.count else { return }
+    let shares = names.indices.map { rail in slices.filter { $0.rail == rail }.reduce(0) { $0 + $1.length } }
+    #expect(shares.allSatisfy { abs($0 - length / 16) <= length / 16 / 20 }, "\(shares)")
+  }
+
+  @Test func aSingleRailGetsALargeRequestWhole() throws {
+    let layout = Layout(
+      rails: ["sim0"], peerNICs: ["sim0"], local: [(0x1_0000, 1 << 30, nil)], remote: [(0x90_0000, 1 << 30, nil)],
+      total: 1 << 30)
+    #expect(try layout.make([(0x1_0000, 0x90_0000, 1 << 30)]).slices.map(\.slice.length) == [1 << 30])
+  }
+
   @Test func aSeamOnTheLocalSideSplits() throws {
     let layout = Layout(
       local: [(0x1000, 0x1000, nil), (0x2000, 0x1000, nil)], remote: [(0x9000, 0x2000, nil)])
@@ -124,7 +205,7 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     let plan = try layout.make([(0x1000, 0x9f80, 0x100)])
     #expect(plan.slices.count == 2)
     #expect(isSame(plan.slices[0].slice, 0x1000, 0x9f80, 0x80) && plan.slices[0].slice.key == 200)
-    #expect(isSame(plan.slices[1].slice, 0x1080, 0xa000, 0x80) && plan.slices[1].slice.key == 100)
+    #expect(isSame(plan.slices[1].slice, 0x1080, 0xa000, 0x80) && plan.slices[1].slice.key == 101)
   }
 
   @Test func seamsAtDifferentPlacesOnBothSidesSplitAtEach() throws {
@@ -141,7 +222,7 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
   @Test func nicsThatTheMemoryIsNotRegisteredWithAreSkipped() throws {
     var layout = Layout(
       local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, [0, 7])])
-    let slices = try layout.make([(0x1000, 0x9000, 1), (0x1001, 0x9001, 1)]).slices.map(\.slice)
+    let slices = try layout.make([(0x1000, 0x9000, 1), (0x1002, 0x9002, 1)]).slices.map(\.slice)
     #expect(slices.map(\.nic) == [1, 1] && slices.map(\.key) == [7, 7])
     layout.remote = [(0x9000, 0x1000, [0, 0])]
     #expect(code { _ = try layout.make([(0x1000, 0x9000, 1)]) } == .metadata)
@@ -202,7 +283,7 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
     let layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
     var collector = Collector(limit: 1)
     #expect(try !layout.run([(0x1000, 0x9000, 1), (0x1000, 0x9000, 1)], into: &collector))
-    #expect(collector.slices.count == 1 && collector.parts == [0: 1])
+    #expect(collector.slices.map(\.index) == [0])
   }
 
   @Test func rangesOfThePeerMayOverlapOrReachTheEndOfTheAddressSpace() throws {
@@ -238,19 +319,37 @@ private func isSame(_ slice: Plan.Slice, _ local: UInt, _ remote: UInt64, _ leng
       remoteLength += size
     }
     layout.remote.shuffle(using: &generator)
+    var (start, far, size) = (0, 0, 0)
     let requests: [(local: UInt, remote: UInt64, length: Int)] = (0..<20).map { _ in
-      let start = Int.random(in: 0..<length, using: &generator)
-      let far = Int.random(in: 0..<remoteLength, using: &generator)
-      let size = Int.random(in: 0...min(length - start, remoteLength - far), using: &generator)
+      // Half of them follow the one before.
+      if start + size < length, far + size < remoteLength, .random(using: &generator) {
+        (start, far) = (start + size, far + size)
+      } else {
+        start = Int.random(in: 0..<length, using: &generator)
+        far = Int.random(in: 0..<remoteLength, using: &generator)
+      }
+      size = Int.random(in: 0...min(length - start, remoteLength - far, 60), using: &generator)
       return (0x1_0000 + UInt(start), 0x9_0000 + UInt64(far), size)
     }
 
     let plan = try layout.make(requests, turn: seed)
     #expect(plan.slices.map(\.index) == plan.slices.map(\.index).sorted())
+    var merged = 0
     for (index, request) in requests.enumerated() {
       let slices = plan.slices.filter { $0.index == index }.map(\.slice)
+      if merged > 0 {
+        merged -= 1
+        #expect(slices.isEmpty && plan.parts[index] == 1)
+        continue
+      }
       #expect(plan.parts[index] == slices.count)
       var (local, remote, left) = (request.local, request.remote, request.length)
+      if let slice = slices.first, slice.requestCount > 1 {
+        merged = slice.requestCount - 1
+        let others = requests[(index + 1)...].prefix(merged)
+        #expect(slices.count == 1 && others.count == merged && others.allSatisfy { $0.length > 0 })
+        left += others.reduce(0) { $0 + $1.length }
+      }
       for slice in slices {
         let here = layout.local[slice.chunk]
         let there = try #require(layout.remote.first { $0.start <= remote && remote < $0.start + $0.length })

@@ -31,6 +31,11 @@ public struct TestFabric: Sendable, CustomStringConvertible {
     return fabrics.filter { names.contains($0.provider) }
   }()
 
+  /// Those of ``all`` that bear many operations at once. Not `sockets`: now and then that provider, which libfabric has
+  /// given up, completes nothing any more when hundreds of operations are under way to a new peer (4 of 37 runs, and more
+  /// often where peers stop). The others have not shown it.
+  public static let sturdy = all.filter { $0.provider != "sockets" }
+
   /// Two fabrics that have nothing in common where there are so many: for what hardly depends on the fabric.
   public static let few: [TestFabric] = all.count > 2 ? [all[0], all[all.count - 1]] : all
 

@@ -7,9 +7,7 @@ extension EngineTests {
   /// The forms that suspend.
   @Suite(.timeLimit(.minutes(1)))
   struct AsyncTests {
-    // Without `sockets`: now and then (4 of 37 runs) that provider completes nothing any more when hundreds of operations
-    // to a new peer begin at once. The cause is not known; the other providers have not shown it.
-    @Test(arguments: TestFabric.all.filter { $0.provider != "sockets" })
+    @Test(arguments: TestFabric.sturdy)
     func manyTasksAtOnce(_ fabric: TestFabric) async throws {
       let (tasks, count, block) = (100, 8, 8 << 10)
       let near = try Near(fabric, bufferLength: 2 * tasks * count * block)

@@ -41,6 +41,18 @@ extension EngineTests {
       #expect(nics.reduce(0) { $0 + $1.transferredBytes } == UInt64(2 * count * block))
     }
 
+    /// So is a single large request, whose odd end arrives as well.
+    @Test func aLargeRequestIsSpreadEvenly() throws {
+      let length = 64 << 20 | 3
+      let near = try Near(Self.fabric, bufferLength: length)
+      let peer = try PeerProcess(provider: "efa", bufferLength: length)
+      try exchange(near, peer, count: 1, block: length)
+      let fair = 2 * length / near.engine.nics.count
+      for nic in near.engine.nics {
+        #expect(abs(Int(nic.transferredBytes) - fair) <= fair / 20, "\(nic.name): \(nic.transferredBytes) of \(fair)")
+      }
+    }
+
     /// One request at a time goes round as well.
     @Test func singleRequestsAreSpreadEvenly() throws {
       let (rounds, block) = (5, 4096)
@@ -81,7 +93,8 @@ extension EngineTests {
         provider: "efa", bufferLength: 1 << 20, environment: ["FAKE_EFA_NICS": "\(count)"])
       #expect(peer.nicCount == count)
       try exchange(near, peer, count: 128, block: 8192)
-      #expect(near.engine.nics.allSatisfy { $0.completedOperations == UInt64(256 / TestFabric.fakeNICs) })
+      let fair = (2 << 20) / TestFabric.fakeNICs
+      #expect(near.engine.nics.allSatisfy { Int($0.transferredBytes) == fair })
       // And the other way round: the one with another number of NICs begins.
       try peer.fill(seed: 1110, length: 1 << 20)
       let own = UInt64(UInt(bitPattern: near.base))

@@ -6,7 +6,7 @@ extension EngineTests {
   /// Several peers at once, in both directions, and peers that meet for the first time.
   @Suite(.timeLimit(.minutes(2)))
   struct PeersTests {
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func oneBatchReachesAllPeers(_ fabric: TestFabric) throws {
       let (count, block, rounds) = (4, 256 << 10, 8)
       let near = try Near(fabric, bufferLength: count * block * rounds)
@@ -31,7 +31,7 @@ extension EngineTests {
       }
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func peersWriteHereWhileWeWriteThere(_ fabric: TestFabric) throws {
       let (count, block, rounds) = (3, 128 << 10, 16)
       let share = block * rounds
@@ -63,7 +63,7 @@ extension EngineTests {
 
     /// Two peers that only serve, and one that does nothing in the engine at all while its memory is read: the far
     /// side's own thread has to move a software fabric on.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func peersReadFromEachOther(_ fabric: TestFabric) throws {
       let length = 4 << 20
       let (one, two) = (
@@ -79,7 +79,7 @@ extension EngineTests {
     }
 
     /// Both connect to each other in the same moment. Each round is a first contact: two new processes.
-    @Test(arguments: TestFabric.all, 0..<3)
+    @Test(arguments: TestFabric.sturdy, 0..<3)
     func bothMakeFirstContactAtOnce(_ fabric: TestFabric, round: Int) throws {
       let length = 512 << 10
       let one = try PeerProcess(provider: fabric.provider, bufferLength: 2 * length)
@@ -95,7 +95,7 @@ extension EngineTests {
     }
 
     /// Many threads want the same new peer at once: it is asked once, and all get through.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func manyThreadsMakeFirstContactAtOnce(_ fabric: TestFabric) throws {
       let (threads, block) = (12, 64 << 10)
       let near = try Near(fabric, bufferLength: threads * block)

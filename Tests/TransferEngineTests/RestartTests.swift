@@ -28,7 +28,7 @@ extension EngineTests {
       return false
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func underANewName(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
       let first = try PeerProcess(provider: fabric.provider, bufferLength: Self.length)
@@ -40,7 +40,7 @@ extension EngineTests {
     }
 
     /// Not over shm, where what was sent to a dead process keeps the endpoint from all others.
-    @Test(arguments: TestFabric.all.filter { $0.provider != "shm" })
+    @Test(arguments: TestFabric.sturdy.filter { $0.provider != "shm" })
     func underItsOldName(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
       let pinned = PeerProcess.portOfItsOwn()
@@ -55,7 +55,7 @@ extension EngineTests {
     }
 
     /// Not over shm: a request whose key its target does not know stays at the head of the target's queue for ever.
-    @Test(arguments: TestFabric.all.filter { $0.provider != "shm" })
+    @Test(arguments: TestFabric.sturdy.filter { $0.provider != "shm" })
     func memoryThatIsRegisteredAgain(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: Self.length)
@@ -67,7 +67,7 @@ extension EngineTests {
     }
 
     /// Memory that the peer registers after it was looked at is found, at the first attempt.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func memoryThatIsRegisteredLater(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: Self.length)
@@ -82,7 +82,7 @@ extension EngineTests {
     }
 
     /// Withdrawn memory is neither read nor written.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func memoryThatIsWithdrawn(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: Self.length, environment: ["MC_TRANSFER_TIMEOUT": "5"])
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: Self.length)

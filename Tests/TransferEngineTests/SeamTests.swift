@@ -50,7 +50,7 @@ extension EngineTests {
     }
 
     /// All ranges of a batch at once, whose parts outnumber the batch's capacity.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func partsOfManyRequestsStayApart(_ fabric: TestFabric) throws {
       let chunk = ["MC_MAX_MR_SIZE": "8192"]
       let (count, block) = (64, 40_000)

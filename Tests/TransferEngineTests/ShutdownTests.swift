@@ -6,7 +6,7 @@ extension EngineTests {
   /// An engine ends in order and soon, whatever is under way.
   @Suite(.timeLimit(.minutes(1)))
   struct ShutdownTests {
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func callsAfterwardsAreRefused(_ fabric: TestFabric) throws {
       let near = try Near(fabric, bufferLength: 4096)
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 4096)
@@ -34,7 +34,7 @@ extension EngineTests {
       #expect(try peer.ask("probe \(near.engine.name)").hasPrefix("error"))
     }
 
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func whatIsUnderWayIsSettled(_ fabric: TestFabric) throws {
       let (count, block) = (64, 64 << 10)
       let near = try Near(fabric, bufferLength: count * block)
@@ -63,7 +63,7 @@ extension EngineTests {
     }
 
     /// Threads that submit while the engine shuts down get a result or an error, and none waits for ever.
-    @Test(arguments: TestFabric.all)
+    @Test(arguments: TestFabric.sturdy)
     func submissionsMeetTheEnd(_ fabric: TestFabric) throws {
       let peer = try PeerProcess(provider: fabric.provider, bufferLength: 1 << 20)
       for _ in 0..<3 {

@@ -9,6 +9,7 @@ let engineLoops: [Loop] = [
   Loop(name: "read-batch-128") { try EnginePair(nics: 1, batch: 128, opcode: .read).loop() },
   Loop(name: "write-batch-128-16-nics") { try EnginePair(nics: 16, batch: 128, opcode: .write).loop() },
   Loop(name: "write-batch-1") { try EnginePair(nics: 1, batch: 1, opcode: .write).loop() },
+  Loop(name: "write-batch-128-merged") { try EnginePair(nics: 1, batch: 128, opcode: .write, rising: true).loop() },
 ]
 
 /// Two engines on one null fabric, and a batch of writes of 64 KiB from one to the other.
@@ -21,7 +22,9 @@ final class EnginePair {
   private let memory: UnsafeMutableRawPointer
   private let requests: UnsafeMutableBufferPointer<TransferRequest>
 
-  init(nics: Int, batch: Int, opcode: TransferOpcode) throws {
+  /// - Parameter rising: Whether the requests follow one another in memory, so that they are merged. Otherwise each is an
+  ///   operation.
+  init(nics: Int, batch: Int, opcode: TransferOpcode, rising: Bool = false) throws {
     var options = FabricOptions()
     options.nicCount = nics
     options.transmitDepth = 4096
@@ -40,11 +43,11 @@ final class EnginePair {
     let segment = try initiator.openSegment(target.name)
     requests = .allocate(capacity: batch)
     for index in 0..<batch {
+      let place = memory + (rising ? index : batch - 1 - index) * Self.block
       requests.initializeElement(
         at: index,
         to: TransferRequest(
-          opcode, local: memory + index * Self.block, target: segment,
-          remote: UInt64(UInt(bitPattern: memory + index * Self.block)), length: Self.block))
+          opcode, local: place, target: segment, remote: UInt64(UInt(bitPattern: place)), length: Self.block))
     }
     try initiator.warmup(segment: target.name)
   }

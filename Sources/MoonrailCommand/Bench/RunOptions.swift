@@ -52,6 +52,11 @@ struct RunOptions: ParsableArguments {
     inversion: .prefixedNo, exclusivity: .chooseLast, help: "Accepted and without effect: NICs are always discovered.")
   var autoDiscovery = false
 
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "Requests in an order in which none follows another in memory, so that each is an operation of its own.")
+  var scatter = false
+
   @Option(help: "The unit of throughput: \(ReportUnit.allCases.map(\.rawValue).joined(separator: ", ")).")
   var reportUnit = "GB"
 
@@ -110,7 +115,8 @@ struct RunOptions: ParsableArguments {
     }
     return RunParameters(
       mode: mode, segment: segmentId, bufferSize: max(bufferSize, required), requiredSize: required,
-      batchSize: batchSize, blockSize: blockSize, seconds: duration, threads: threads, unit: unit,
+      batchSize: batchSize, blockSize: blockSize, seconds: duration, threads: threads,
+      isScattered: scatter, unit: unit,
       precision: reportPrecision, timeout: .seconds(timeout), fillsMemory: initMem, json: json,
       warnings: bufferSize < required
         ? ["Invalid flag: buffer size is smaller than require_size, adjust to \(required)"] : [])

@@ -15,6 +15,8 @@ struct RunParameters: Equatable {
   var blockSize: Int
   var seconds: Int
   var threads: Int
+  /// Whether requests are in falling order, in which none can be merged with the next.
+  var isScattered: Bool
   var unit: ReportUnit
   var precision: Int
   /// What a batch may take.
@@ -25,5 +27,8 @@ struct RunParameters: Equatable {
   var warnings: [String]
 
   /// Where request `index` of thread `thread` lies in its buffer, here and at the target.
-  func offset(request index: Int, thread: Int) -> Int { blockSize * (index * threads + thread) }
+  func offset(request index: Int, thread: Int) -> Int {
+    let place = isScattered ? batchSize - 1 - index : index
+    return blockSize * (place * threads + thread)
+  }
 }

@@ -34,14 +34,19 @@ struct Batch: ~Copyable {
   var capacity = 0
   /// One per request.
   var tasks: UnsafeMutablePointer<TransferTask>?
-  /// One per request; the parts of split requests come from ``overflow``.
+  /// One per request; the second and later parts of split requests have theirs from ``takePart()``.
   var slab: WorkRequestPointer?
   /// Requests that the two slabs above have room for; at least ``capacity``.
   var slabCapacity = 0
-  /// Slabs for the parts of requests that cross the seams of registrations.
-  var overflow: [(slab: WorkRequestPointer, capacity: Int)] = []
-  /// Used entries of the last overflow slab.
-  var overflowUsed = 0
+  /// Slabs for the second and later parts of requests.
+  private var partSlabs: [WorkRequestPointer] = []
+  /// Parts taken from them.
+  private(set) var partCount = 0
+
+  /// Parts in a slab.
+  private static let partsPerSlab = 256
+  /// Slabs that are kept for the batch's next life: a gigabyte in parts of a megabyte.
+  private static let keptPartSlabs = 4
 
   init(index: Int) {
     self.index = index
@@ -66,29 +71,21 @@ struct Batch: ~Copyable {
     outstanding.store(0, ordering: .releasing)
   }
 
-  /// An uninitialised work request for the part of a request that does not fit the slab.
-  mutating func takeOverflow() -> WorkRequestPointer {
-    if let last = overflow.last, overflowUsed < last.capacity {
-      defer { overflowUsed += 1 }
-      return last.slab + overflowUsed
-    }
-    let room = 256
-    let slab = WorkRequestPointer.allocate(capacity: room)
-    overflow.append((slab, room))
-    overflowUsed = 1
-    return slab
+  /// An uninitialised work request for the second or a later part of a request.
+  mutating func takePart() -> WorkRequestPointer {
+    let (slab, place) = (partCount / Self.partsPerSlab, partCount % Self.partsPerSlab)
+    if slab == partSlabs.count { partSlabs.append(.allocate(capacity: Self.partsPerSlab)) }
+    partCount += 1
+    return partSlabs[slab] + place
   }
 
-  /// Gives the overflow back. Nothing of it may be with a provider.
-  mutating func releaseOverflow() {
-    for entry in overflow { entry.slab.deallocate() }
-    overflow.removeAll(keepingCapacity: false)
-    overflowUsed = 0
-  }
+  /// Takes back all parts but the first `count`; nobody may have them any more.
+  mutating func returnParts(downTo count: Int) { partCount = count }
 
-  /// Forgets parts that were planned and not submitted. Those of an earlier call may be under way and stay.
-  mutating func discardOverflow(ifFirst isFirst: Bool) {
-    if isFirst { releaseOverflow() }
+  /// Takes all parts back and keeps the memory for some. Nothing of it may be with a provider.
+  mutating func releaseParts() {
+    partCount = 0
+    while partSlabs.count > Self.keptPartSlabs { partSlabs.removeLast().deallocate() }
   }
 
   private mutating func releaseSlabs() {
@@ -102,7 +99,7 @@ struct Batch: ~Copyable {
   deinit {
     tasks?.deinitialize(count: slabCapacity).deallocate()
     slab?.deallocate()
-    for entry in overflow { entry.slab.deallocate() }
+    for slab in partSlabs { slab.deallocate() }
     sleepers.deallocate()
     if let opaque = UnsafeRawPointer(bitPattern: handler.load(ordering: .relaxed)) {
       Unmanaged<SettlementHandler>.fromOpaque(opaque).release()

@@ -119,7 +119,7 @@ final class BatchTable: @unchecked Sendable {
       throw TransferError(.busy, "Batch \(id) has requests in flight. Wait for it before you free it.")
     }
     let capacity = batch.pointee.capacity
-    batch.pointee.releaseOverflow()
+    batch.pointee.releaseParts()
     ledger.withLock { ledger in
       ledger.requests -= capacity
       ledger.free.append(batch.pointee.index)

@@ -22,23 +22,32 @@ struct Settlement {
   mutating func complete(_ request: WorkRequestPointer) {
     let length = UInt64(truncatingIfNeeded: request.pointee.length)
     let task = request.pointee.batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-    if request.pointee.isPart {
+    if request.pointee.taskCount > 1 {
+      Self.completeAll(request, task)
+    } else if request.pointee.isPart {
       task.pointee.bytes.add(length, ordering: .relaxed)
       task.pointee.remaining.subtract(1, ordering: .releasing)
     } else {
-      task.pointee.bytes.store(length, ordering: .relaxed)
-      task.pointee.remaining.store(0, ordering: .releasing)
+      task.pointee.complete(request.pointee.length)
     }
     count(request, bytes: length)
   }
 
+  /// The tasks of a request that carries out several, of which `first` is the first.
+  @inline(never)
+  private static func completeAll(_ request: WorkRequestPointer, _ first: UnsafeMutablePointer<TransferTask>) {
+    var rest = request.pointee.length
+    for index in 1..<Int(request.pointee.taskCount) {
+      let length = (request + index).pointee.length
+      rest &-= length
+      (first + index).pointee.complete(length)
+    }
+    first.pointee.complete(rest)
+  }
+
   /// The request did not complete: `state` is what is to be reported.
   mutating func fail(_ request: WorkRequestPointer, as state: TransferStatus.State) {
-    let batch = request.pointee.batch
-    let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-    task.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
-    task.pointee.remaining.subtract(1, ordering: .releasing)
+    request.failTasks(as: state)
     count(request, bytes: 0)
   }
 
@@ -65,5 +74,18 @@ struct Settlement {
     use.pointee.count.subtract(count, ordering: .releasing)
     if bytes > 0 { batch.pointee.transferred.add(bytes, ordering: .relaxed) }
     batch.settle(count)
+  }
+}
+
+extension UnsafeMutablePointer where Pointee == WorkRequest {
+  /// Tells the tasks that the request carries out, and the batch, that it has failed. The batch still counts it.
+  func failTasks(as state: TransferStatus.State) {
+    let batch = pointee.batch
+    let first = batch.pointee.tasks.unsafelyUnwrapped + Int(pointee.task)
+    batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
+    for index in 0..<Int(pointee.taskCount) {
+      (first + index).pointee.worst.max(state.rawValue, ordering: .relaxed)
+      (first + index).pointee.remaining.subtract(1, ordering: .releasing)
+    }
   }
 }

@@ -16,6 +16,13 @@ struct TransferTask: ~Copyable {
     remaining.store(parts, ordering: .releasing)
   }
 
+  /// All of its `length` bytes are where they belong.
+  @inline(__always)
+  func complete(_ length: Int) {
+    bytes.store(UInt64(truncatingIfNeeded: length), ordering: .relaxed)
+    remaining.store(0, ordering: .releasing)
+  }
+
   /// What there is to report.
   var status: TransferStatus {
     let open = remaining.load(ordering: .acquiring)

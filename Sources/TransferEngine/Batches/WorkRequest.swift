@@ -29,8 +29,11 @@ struct WorkRequest {
   var length: Int
   /// When to give up, in nanoseconds of the monotonic clock.
   var deadline: UInt64
-  /// The task in the batch.
+  /// The task in the batch; the first of them, if it carries out several.
   var task: Int32
+  /// How many tasks it carries out, one after the other in the batch. The lengths of those after the first are in their
+  /// own places of the slab, which nothing else uses then.
+  var taskCount: Int32
   /// The direction.
   var opcode: TransferOpcode
   /// Whether the task is more than this request, so that its parts have to be counted.

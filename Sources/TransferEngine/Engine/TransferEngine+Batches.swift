@@ -179,10 +179,12 @@ extension TransferEngine {
   ) throws(TransferError) -> SubmissionOutcome {
     let now = Clock.now
     let local = registry.snapshot
-    let turn = turn.add(UInt64(requests.count), ordering: .relaxed).oldValue
+    let turn = turn.load(ordering: .relaxed)
+    let bytes = Self.bytes(of: requests)
     var submission = Submission(
       batch: batch, rails: progress.rails, local: local, chains: chains,
-      deadline: now &+ transferTimeout &+ Self.transferTime(of: requests))
+      // One nanosecond per byte on top of the fixed time, as upstream allows.
+      deadline: now &+ transferTimeout &+ UInt64(bytes))
     // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always
     // there is one only, and an array would be an allocation.
     var firstPeer: Peer?
@@ -223,9 +225,9 @@ extension TransferEngine {
           }
           let plan = Plan(
             local: local, peer: current.snapshot, usesVirtualAddresses: fabric?.usesVirtualAddresses ?? true,
-            maximumLength: fabric?.maximumMessageSize ?? .max)
+            size: OperationSize(total: bytes, maximum: fabric?.maximumMessageSize ?? .max))
           let isComplete = try submission.plan(
-            run, from: start, links: peer.links, by: plan, turn: turn &+ UInt64(start))
+            run, from: start, links: peer.links, by: plan, turn: turn &+ UInt64(submission.total))
           if !isComplete, let missing = submission.missing {
             submission.undo()
             return .missing(segment, current, peer, missing)
@@ -252,6 +254,7 @@ extension TransferEngine {
       submission.undo()
       return .wouldWait
     }
+    self.turn.add(UInt64(submission.total), ordering: .relaxed)
     submission.handOver(requestCount: requests.count, mayWait: mayWait)
     _ = progress.drive(now: now)
     // The snapshot keeps the memory registered until it has been copied.
@@ -266,12 +269,12 @@ extension TransferEngine {
     return .submitted
   }
 
-  /// What a batch may take beyond the fixed deadline, in nanoseconds: one per byte, as upstream allows.
-  private static func transferTime(of requests: UnsafeBufferPointer<TransferRequest>) -> UInt64 {
-    var bytes: UInt64 = 0
-    for request in requests { bytes &+= UInt64(truncatingIfNeeded: max(0, request.length)) }
+  /// How many bytes the requests are about, for deadlines and the length of operations.
+  private static func bytes(of requests: UnsafeBufferPointer<TransferRequest>) -> Int {
+    var bytes = 0
+    for request in requests { bytes &+= max(0, request.length) }
     // A wrong length is found later; it must not make a deadline of centuries.
-    return min(bytes, 1 << 50)
+    return bytes < 0 ? 1 << 50 : min(bytes, 1 << 50)
   }
 
   private func checkCopy(_ request: TransferRequest, _ index: Int, _ local: LocalSnapshot) throws(TransferError) {

@@ -309,10 +309,7 @@ struct RailState: ~Copyable {
         continue
       }
       settled += 1
-      let task = batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
-      task.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
-      batch.pointee.worst.max(TransferStatus.State.failed.rawValue, ordering: .relaxed)
-      task.pointee.remaining.subtract(1, ordering: .releasing)
+      request.failTasks(as: .failed)
       // After the last of them the batch may be gone.
       batch.settle(1)
     }
