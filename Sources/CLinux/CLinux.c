@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -28,6 +30,18 @@ int clinux_prefer_node(void *address, size_t length, unsigned node)
 		return EINVAL;
 	mask[node / bits] = 1ul << node % bits;
 	return syscall(SYS_mbind, address, length, MPOL_PREFERRED, mask, sizeof(mask) * 8 + 1, 0) == 0 ? 0 : errno;
+}
+
+int clinux_event_file(void)
+{
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+int clinux_poll(void *sources, size_t count, int64_t timeout_ns)
+{
+	const struct timespec limit = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+
+	return ppoll(sources, count, &limit, NULL);
 }
 
 int clinux_accept(int listener)

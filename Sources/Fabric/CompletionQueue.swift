@@ -6,21 +6,40 @@ public struct CompletionQueue: ~Copyable {
   public let raw: UnsafeMutablePointer<fid_cq>
   /// Entries that it holds, as the provider granted them.
   public let size: Int
-  private let library: FabricLibrary
+  /// What becomes readable when a provider that moves bytes by the CPU has something to do, for a thread that sleeps
+  /// after ``maySleep()``. Nil where the NIC needs nobody, or the provider has no such thing. The queue's own.
+  public let waitDescriptor: Int32?
+  private let domain: Domain
+  private var library: FabricLibrary { domain.library }
 
-  /// Opens a queue of at least `minimumSize` entries that is polled, never waited on (`FI_WAIT_NONE`), and whose
-  /// entries carry the operation's context only.
+  /// Opens a queue of at least `minimumSize` entries, which carry the operation's context only. It is polled; one that
+  /// can be waited on as well is asked for where that helps (``NICOffer/needsProgress``).
   public init(_ domain: Domain, minimumSize: Int) throws(FabricError) {
     var attributes = fi_cq_attr()
     attributes.size = minimumSize
     attributes.format = FI_CQ_FORMAT_CONTEXT
-    attributes.wait_obj = FI_WAIT_NONE
+    attributes.wait_obj = domain.offer.needsProgress ? FI_WAIT_FD : FI_WAIT_NONE
     var raw: UnsafeMutablePointer<fid_cq>?
-    try domain.library.check("fi_cq_open", fi_cq_open(domain.raw, &attributes, &raw, nil))
+    if fi_cq_open(domain.raw, &attributes, &raw, nil) != 0 || raw == nil {
+      attributes.size = minimumSize
+      attributes.wait_obj = FI_WAIT_NONE
+      try domain.library.check("fi_cq_open", fi_cq_open(domain.raw, &attributes, &raw, nil))
+    }
     guard let raw else { throw domain.library.error("fi_cq_open", -FI_EINVAL) }
-    library = domain.library
+    var descriptor: Int32 = -1
+    let canWait =
+      attributes.wait_obj == FI_WAIT_FD && fi_control(&raw.pointee.fid, Int32(FI_GETWAIT), &descriptor) == 0
+    self.domain = domain
     size = attributes.size
+    waitDescriptor = canWait && descriptor >= 0 ? descriptor : nil
     self.raw = raw
+  }
+
+  /// Whether nothing waits to be read or done, so that ``waitDescriptor`` tells of what comes next. Otherwise the queue
+  /// has to be read first.
+  public func maySleep() -> Bool {
+    var queue: UnsafeMutablePointer<fid>? = UnsafeMutableRawPointer(raw).assumingMemoryBound(to: fid.self)
+    return fi_trywait(domain.rawFabric, &queue, 1) == 0
   }
 
   /// Reads up to `count` completions.

@@ -29,6 +29,9 @@ public final class NICOffer: @unchecked Sendable {
   public let choosesKeys: Bool
   /// Whether memory of a GPU can be registered with it.
   public let reachesGPUMemory: Bool
+  /// Whether peers' reads and writes of our memory need the CPU of this side, and so a thread that looks for them. EFA does
+  /// RDMA in hardware from libfabric 1.18 on (its release notes); an older one is not EFA's own but a stand-in for it.
+  public let needsProgress: Bool
   /// Whether a completed write is in the peer's memory, rather than on its way.
   public let deliversBeforeCompletion: Bool
 
@@ -68,6 +71,8 @@ public final class NICOffer: @unchecked Sendable {
     usesVirtualAddresses = mode & FI_MR_VIRT_ADDR != 0 || mode == Self.basicRegistration
     choosesKeys = mode & FI_MR_PROV_KEY != 0 || mode == Self.basicRegistration
     reachesGPUMemory = info.pointee.caps & FI_HMEM != 0
+    let isManual = domainAttributes.pointee.data_progress == FI_PROGRESS_MANUAL
+    needsProgress = isManual && (provider != "efa" || library.version < (1, 18))
     deliversBeforeCompletion = transmit.pointee.op_flags & FI_DELIVERY_COMPLETE != 0
 
     let nic = info.pointee.nic

@@ -59,7 +59,8 @@ struct Layout {
     return Plan(
       local: LocalSnapshot(regions: regions) { _ in near },
       peer: PeerSnapshot(descriptor, rails: rails, needsKeys: true),
-      usesVirtualAddresses: usesVirtualAddresses, size: OperationSize(total: total, maximum: maximumLength))
+      usesVirtualAddresses: usesVirtualAddresses,
+      size: OperationSize(total: total, maximum: maximumLength))
   }
 
   func make(_ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0) throws -> Collector {
@@ -76,7 +77,8 @@ struct Layout {
     let requests = requests.enumerated().compactMap { index, request in
       UnsafeMutableRawPointer(bitPattern: request.local).map {
         TransferRequest(
-          index < opcodes.count ? opcodes[index] : .write, local: $0, target: SegmentID(rawValue: 1), remote: request.remote, length: request.length)
+          index < opcodes.count ? opcodes[index] : .write, local: $0, target: SegmentID(rawValue: 1),
+          remote: request.remote, length: request.length)
       }
     }
     return try requests.withUnsafeBufferPointer { try plan.make($0, turn: turn, into: &collector) }

@@ -22,6 +22,9 @@ public final class PeerProcess: @unchecked Sendable {
   /// The NICs that it has.
   public private(set) var nicCount = 0
 
+  /// The kernel's number of the process.
+  public var processIdentifier: Int32 { process.processIdentifier }
+
   private let process = Process()
   private let input = Pipe()
   private let output = Pipe()

@@ -38,6 +38,13 @@ int clinux_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);
 /* Wakes up to `count` threads that sleep on `word`. Returns how many. */
 int clinux_futex_wake(uint32_t *word, int count);
 
+/* eventfd(2), non-blocking and closed on exec: the descriptor, or -1 with errno. */
+int clinux_event_file(void);
+
+/* ppoll(2): `sources` is an array of `count` struct pollfd, untyped because Swift has that type from another module.
+ * Waits for at most `timeout_ns`. Returns how many are ready, 0 when the time is over, or -1 with errno. */
+int clinux_poll(void *sources, size_t count, int64_t timeout_ns);
+
 /* accept4(2) with SOCK_CLOEXEC: the next connection of a listening socket, or -1 with errno. */
 int clinux_accept(int listener);
 

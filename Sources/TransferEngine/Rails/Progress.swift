@@ -10,8 +10,8 @@ final class Progress: @unchecked Sendable {
   /// Passes made by callers, by which the threads know that they are not needed.
   private let callerPasses = Atomic<UInt64>(0)
   private let isStopping = Atomic<Bool>(false)
-  /// The futex that the threads nap on: 1 while one may be asleep.
-  private let napping = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
+  /// The sleeps of the threads, by which they are woken.
+  private let naps = Mutex<[Nap]>([])
   private let threads = Mutex<[JoinableThread]>([])
 
   /// Passes without progress before a waiting caller lets others have the core.
@@ -27,15 +27,12 @@ final class Progress: @unchecked Sendable {
   private static let longestNap: UInt64 = 1_000_000
   private static let longestSleepOfThread: UInt64 = 5_000_000
   private static let drowsiness: UInt64 = 1_000_000_000
+  /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
+  private static let longestListening: UInt64 = 100_000_000
   /// How long a thread keeps looking after the last sign of life, in nanoseconds.
   private static let alertness: UInt64 = 200_000
 
-  init(rails: [Rail]) {
-    self.rails = rails
-    napping.initialize(to: Atomic(0))
-  }
-
-  deinit { napping.deallocate() }
+  init(rails: [Rail]) { self.rails = rails }
 
   // MARK: Callers
 
@@ -104,7 +101,10 @@ final class Progress: @unchecked Sendable {
   func start(threads count: Int) throws(TransferError) {
     let count = min(count < 1 ? rails.count : count, rails.count)
     for number in 0..<count {
-      let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in run(number, of: count) }
+      let mine = stride(from: number, to: rails.count, by: count).map { rails[$0] }
+      let nap = try Nap(mine)
+      naps.withLock { $0.append(nap) }
+      let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in run(mine, nap) }
       let joinable = JoinableThread(thread)
       threads.withLock { $0.append(joinable) }
     }
@@ -123,17 +123,10 @@ final class Progress: @unchecked Sendable {
 
   /// Ends the threads' naps: there is something to do that no caller waits for.
   func wake() {
-    if napping.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
-      _ = clinux_futex_wake(napWord, Int32.max)
-    }
+    for nap in naps.withLock({ $0 }) { nap.wake() }
   }
 
-  private var napWord: UnsafeMutablePointer<UInt32> {
-    UnsafeMutableRawPointer(napping).assumingMemoryBound(to: UInt32.self)
-  }
-
-  private func run(_ number: Int, of count: Int) {
-    let mine = stride(from: number, to: rails.count, by: count).map { rails[$0] }
+  private func run(_ mine: [Rail], _ sleeper: Nap) {
     var seenPasses = callerPasses.load(ordering: .relaxed)
     var nap: UInt64 = 0
     var lastSign: UInt64 = 0
@@ -170,9 +163,12 @@ final class Progress: @unchecked Sendable {
         nap = 0
         if progress == 0 { Thread.yield() }
       } else {
-        let longest = now &- lastSign < Self.drowsiness ? Self.longestNap : Self.longestSleepOfThread
-        nap = callersDrive ? 4 * Self.shortestNap : min(max(2 * nap, Self.shortestNap), longest)
-        if self.nap(nap) {
+        nap = nextNap(after: nap, callersDrive: callersDrive, isDrowsy: now &- lastSign < Self.drowsiness)
+        // Where callers are at work, completions are theirs to find.
+        let end = sleeper.sleep(nanoseconds: nap, listening: callersDrive ? 0 : Self.longestListening) {
+          isStopping.load(ordering: .sequentiallyConsistent)
+        }
+        if end != .rested {
           lastSign = Clock.now
           nap = 0
         }
@@ -180,11 +176,9 @@ final class Progress: @unchecked Sendable {
     }
   }
 
-  /// Returns whether somebody ended the nap.
-  private func nap(_ nanoseconds: UInt64) -> Bool {
-    napping.pointee.store(1, ordering: .sequentiallyConsistent)
-    guard !isStopping.load(ordering: .sequentiallyConsistent) else { return true }
-    _ = clinux_futex_wait(napWord, 1, Int64(nanoseconds))
-    return napping.pointee.load(ordering: .relaxed) == 0
+  /// How long a thread with nothing to do sleeps if only time can wake it, in nanoseconds.
+  private func nextNap(after nap: UInt64, callersDrive: Bool, isDrowsy: Bool) -> UInt64 {
+    guard !callersDrive else { return 4 * Self.shortestNap }
+    return min(max(2 * nap, Self.shortestNap), isDrowsy ? Self.longestNap : Self.longestSleepOfThread)
   }
 }

@@ -55,6 +55,7 @@ final class Rail: @unchecked Sendable {
     address = endpoint.address
     isEmulated = endpoint.isEmulated
     self.completionQueueSize = endpoint.completions.size
+    waitDescriptor = endpoint.completions.waitDescriptor
     credits = max(1, min(granted, maximumCredits ?? granted))
     state = .allocate(capacity: 1)
     state.initialize(to: RailState(endpoint: endpoint, credits: credits, keepsAddresses: offer.provider == "shm"))
@@ -86,6 +87,17 @@ final class Rail: @unchecked Sendable {
     var hadBaton: Bool
     /// Completions read, or requests settled otherwise.
     var progress: Int
+  }
+
+  /// What becomes readable when the provider has something to do for nobody in particular; nil where it does not tell.
+  let waitDescriptor: Int32?
+
+  /// Whether ``waitDescriptor`` tells of whatever comes next: nothing waits to be posted, read or done now.
+  func maySleep() -> Bool {
+    guard take() else { return false }
+    defer { release() }
+    guard !closed.load(ordering: .relaxed), submissions.load(ordering: .relaxed) == 0 else { return false }
+    return state.pointee.endpoint.completions.maySleep()
   }
 
   /// Moves the rail on once: posts what waits, reads what has completed, gives up what is too late. Does nothing if
