@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 internal import Synchronization
 
 /// Moves all rails on: for callers that wait or look, and by its own threads when nobody does.
@@ -7,6 +8,12 @@ final class Progress: @unchecked Sendable {
   let rails: [Rail]
 
   private let waiters = Waiters()
+  /// Callers that wait and drive; the others sleep until they are needed.
+  private let drivers = Atomic<Int>(0)
+  /// As many as may: half of the processors, since whoever moves bytes by the CPU at the other end of a software fabric
+  /// may be on this host, and no more than there are rails. With one caller for each processor, spinning on rails that
+  /// others have, nobody else gets anywhere.
+  private let maximumDrivers: Int
   /// Passes made by callers, by which the threads know that they are not needed.
   private let callerPasses = Atomic<UInt64>(0)
   private let isStopping = Atomic<Bool>(false)
@@ -32,18 +39,25 @@ final class Progress: @unchecked Sendable {
   /// How long a thread keeps looking after the last sign of life, in nanoseconds.
   private static let alertness: UInt64 = 200_000
 
-  init(rails: [Rail]) { self.rails = rails }
+  init(rails: [Rail]) {
+    self.rails = rails
+    maximumDrivers = max(1, min(rails.count, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))
+  }
 
   // MARK: Callers
 
   /// Drives until `batch` is settled or the clock passes `deadline` (nanoseconds, monotonic). Returns whether it is
   /// settled.
   func wait(for batch: BatchPointer, deadline: UInt64) -> Bool {
-    defer { leave() }
+    var isDriver = false
+    defer {
+      if isDriver { leave() } else { handOver() }
+    }
     var fruitless = 0
     var now = clinux_monotonic_ns()
     while batch.pointee.outstanding.load(ordering: .acquiring) != 0 {
-      let pass = drive(now: now)
+      isDriver = isDriver || becomeDriver()
+      let pass = isDriver ? drive(now: now) : Rail.Pass(hadBaton: false, progress: 0)
       if pass.progress > 0 {
         fruitless = 0
       } else {
@@ -51,7 +65,8 @@ final class Progress: @unchecked Sendable {
         if pass.hadBaton {
           if fruitless > Self.passesBeforeYield { Thread.yield() }
         } else if fruitless > Self.passesBeforeSleep {
-          sleep(on: batch, until: deadline, now: now)
+          if isDriver { leave() }
+          isDriver = sleep(on: batch, until: deadline, now: now)
         } else {
           clinux_cpu_pause()
         }
@@ -74,25 +89,40 @@ final class Progress: @unchecked Sendable {
     return total
   }
 
-  /// Sleeps because others hold every baton; they wake the batch when it settles or when they leave.
-  private func sleep(on batch: BatchPointer, until deadline: UInt64, now: UInt64) {
+  /// Whether a rail has something to do; over TCP nobody has to be driven.
+  private var hasWork: Bool { rails.contains { $0.outstanding.load(ordering: .relaxed) > 0 } }
+
+  private func becomeDriver() -> Bool {
+    guard drivers.load(ordering: .relaxed) < maximumDrivers, hasWork else { return false }
+    guard drivers.add(1, ordering: .sequentiallyConsistent).oldValue >= maximumDrivers else { return true }
+    drivers.subtract(1, ordering: .sequentiallyConsistent)
+    return false
+  }
+
+  /// Sleeps because others drive; they wake the batch when it settles or when they leave. Returns whether the caller has
+  /// become one of them after all.
+  private func sleep(on batch: BatchPointer, until deadline: UInt64, now: UInt64) -> Bool {
     waiters.add(batch)
     defer { waiters.remove(batch) }
     batch.pointee.sleepers.pointee.store(1, ordering: .sequentiallyConsistent)
-    // Whoever held a baton may have left before it could see this batch among the waiters: so try once more.
-    guard batch.pointee.outstanding.load(ordering: .sequentiallyConsistent) != 0, !drive(now: now).hadBaton else {
-      return
-    }
+    // Whoever drove may have left before it could see this batch among the waiters: so try once more.
+    guard batch.pointee.outstanding.load(ordering: .sequentiallyConsistent) != 0 else { return false }
+    guard !becomeDriver() else { return true }
     // Over TCP alone there is nothing to take over from anybody: only the batch's own end is waited for.
     batch.sleep(nanoseconds: min(rails.isEmpty ? Self.longestSleepWithoutRails : Self.longestSleep, deadline &- now))
+    return false
   }
 
-  /// A caller stops driving: somebody who sleeps takes over.
+  /// A driver stops: somebody who sleeps takes over.
   private func leave() {
-    for rail in rails where rail.outstanding.load(ordering: .relaxed) > 0 {
-      waiters.wakeOne()
-      return
-    }
+    drivers.subtract(1, ordering: .sequentiallyConsistent)
+    handOver()
+  }
+
+  /// Wakes a sleeper if there is room for a driver. Not only drivers do it: whom one has woken may need no more waiting.
+  private func handOver() {
+    guard drivers.load(ordering: .sequentiallyConsistent) < maximumDrivers, hasWork else { return }
+    waiters.wakeOne()
   }
 
   // MARK: Threads
