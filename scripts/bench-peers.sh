@@ -21,7 +21,7 @@ wants() {
   local parts=all argument previous=
   for argument in "${arguments[@]}"; do
     case $argument in
-    --quick) if [ "$parts" = all ]; then parts=efa,latency,warmup,neighbours; fi ;;
+    --quick) if [ "$parts" = all ]; then parts=efa,latency,warmup; fi ;;
     --parts=*) parts=${argument#--parts=} ;;
     *) if [ "$previous" = --parts ]; then parts=$argument; fi ;;
     esac

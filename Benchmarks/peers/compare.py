@@ -36,7 +36,7 @@ PARTS = {
     "same-host": same_host.run,
 }
 # What a newcomer sees within two minutes.
-QUICK = ("efa", "latency", "warmup", "neighbours")
+QUICK = ("efa", "latency", "warmup")
 
 
 def other(text):
@@ -63,14 +63,17 @@ def arguments():
         prog="scripts/bench-peers.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", type=parts, help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help=f"a first look: {', '.join(QUICK)}, few loads and rounds")
+    parser.add_argument("--quick", action="store_true", help=f"a first look: {', '.join(QUICK)}; few loads, few rounds")
     parser.add_argument("--only", default="", help="loads whose title has this in it, as 'read 64 KiB'")
     parser.add_argument("--rounds", type=int, help="default: 7, or 3 with --quick")
     parser.add_argument("--seconds", type=int, help="of one run; default: 2, or 1 with --quick")
-    parser.add_argument("--other", action="append", default=[], type=other, metavar="'[NAME=VALUE...] [BINARY]'",
-                        help="compare with another build of moonrail, or with this one under other settings")  # fmt: skip
-    parser.add_argument("--first", action="store_true",
-                        help="as root: put what is measured before everything else that this host does")  # fmt: skip
+    parser.add_argument(
+        "--other", action="append", default=[], type=other, metavar="'[NAME=VALUE...] [BINARY]'",
+        help="compare with another build of moonrail, or with this one under other settings",
+    )  # fmt: skip
+    parser.add_argument(
+        "--first", action="store_true", help="as root: put what is measured before everything else that this host does"
+    )
     hidden = parser.add_argument_group("set by scripts/bench-peers.sh")
     hidden.add_argument("--moonrail", required=True)
     hidden.add_argument("--work", required=True, type=pathlib.Path)

@@ -6,7 +6,7 @@ All of them run on the fake EFA provider, so what is compared is what each adds 
 import statistics
 
 from programs import FabricLoop, Load, Moonrail, Upstream, size
-from turns import at_least, at_most, take_turns
+from turns import at_least, at_most, cost, gigabytes, take_turns
 
 BATCH = 128
 BLOCKS = (64 << 10, 1 << 20)
@@ -58,13 +58,15 @@ def cases(options):
     return [(backend, nics) for backend in BACKENDS for nics in NICS]
 
 
-def best_threads(program, load, rounds):
-    """The number of threads with which upstream moves the most."""
+def best_threads(program, load, options):
+    """The number of threads with which upstream moves the most, and among how many it was looked for."""
+    candidates = CANDIDATES[:2] if options.quick else CANDIDATES
     turns = take_turns(
-        [lambda threads=threads: program.measure(load.with_threads(threads)) for threads in CANDIDATES], rounds
+        [lambda threads=threads: program.measure(load.with_threads(threads)) for threads in candidates],
+        options.search_rounds,
     )
     medians = [statistics.median(sample.bytes_per_second for sample in samples) for samples in turns]
-    return CANDIDATES[medians.index(max(medians))]
+    return candidates[medians.index(max(medians))], candidates
 
 
 def throughput(options, table, title, load, programs):
@@ -75,31 +77,28 @@ def throughput(options, table, title, load, programs):
     runs = [("C loop", lambda: loop.measure(load), bound)]
     runs.append(("C loop in batches", lambda: loop.measure(load, "batches"), None))
     if theirs:
-        best = best_threads(theirs, load, options.search_rounds)
-        table.remark(f"{title}: upstream is best with {best} thread{'s' if best > 1 else ''} of {CANDIDATES}")
-        runs.append(
-            (f"upstream, best ({best})", lambda: theirs.measure(load.with_threads(best)), at_least(2 if small else 1.25))
-        )
-        if best != DEFAULT_THREADS:
-            default = load.with_threads(DEFAULT_THREADS)
-            runs.append(
-                (f"upstream, {DEFAULT_THREADS} threads", lambda: theirs.measure(default), at_least(10) if small else None)
-            )
+        best, candidates = best_threads(theirs, load, options)
+        table.remark(f"{title}: upstream is best with {best} thread{'s' if best > 1 else ''} of {candidates}")
+        bound = at_least(2 if small else 1.25)
+        runs.append((f"upstream, best ({best})", lambda: theirs.measure(load.with_threads(best)), bound))
+        if best != DEFAULT_THREADS and not options.quick:
+            default, bound = load.with_threads(DEFAULT_THREADS), at_least(10) if small else None
+            runs.append((f"upstream, {DEFAULT_THREADS} threads", lambda: theirs.measure(default), bound))
     runs += [(build.name, lambda build=build: build.measure(load), None) for build in builds]
     samples, *compared = take_turns([lambda: ours.measure(load), *(run for _, run, _ in runs)], options.rounds)
-    rate = lambda samples: [sample.bytes_per_second / 1e9 for sample in samples]
-    seconds = lambda samples: [sample.processor_seconds_per_gb for sample in samples]
     for (name, _, goal), other in zip(runs, compared):
-        table.add(title, "bytes per second", name, rate(samples), rate(other), "GB/s", goal)
+        table.add(title, "bytes per second", name, gigabytes(samples), gigabytes(other), "GB/s", goal)
     for (name, _, _), other in zip(runs, compared):
-        table.add(title, "processor s per GB", name, seconds(samples), seconds(other), "s")
+        table.add(title, "processor s per GB", name, cost(samples), cost(other), "s")
 
 
 def run_throughput(options, table):
     table.begin("EFA path")
     buffer = max(BLOCKS) * BATCH
-    if options.upstream_efa and options.seconds < 3:
-        table.remark("upstream's bench connects its NICs while its clock runs: with 16 NICs short runs count against it")
+    if options.upstream_efa:
+        table.remark(
+            "upstream's bench connects while its clock runs: with 16 NICs its rate is that of a longer run less a shorter"
+        )
     for backend, nics in cases(options):
         variables = fake(options, backend, nics)
         programs = [
@@ -131,9 +130,8 @@ def latency(options, table, title, programs):
     engine, *compared = take_turns([lambda: ours.measure(load), *(run for _, run in runs)], options.rounds)
     allowed = [time + 1.5 for time in microseconds(compared[0], "p50")]
     table.add(title, "p50", "the C loop's + 1.5 µs", microseconds(engine, "p50"), allowed, "µs", at_most(1))
-    table.add(
-        title, "p99", "its own p50", microseconds(engine, "p99"), microseconds(engine, "p50"), "µs", at_most(5)
-    )
+    own = microseconds(engine, "p50")
+    table.add(title, "p99", "its own p50", microseconds(engine, "p99"), own, "µs", at_most(5))
     for (name, _), samples in zip(runs, compared):
         for percentile in ("p50", "p99"):
             table.add(

@@ -7,6 +7,7 @@ LEFT, WIDTH, RIGHT, LINE, TOP = 560, 520, 90, 20, 34
 MET, MISSED, PLAIN = "#1a7f37", "#cf222e", "#0969da"
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1f2328}.grid{stroke:#d0d7de}.one{stroke:#57606a;stroke-dasharray:3 3}"
+    ".goal{stroke:#9a6700;stroke-width:2}"
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.grid{stroke:#30363d}}"
 )
 
@@ -61,7 +62,7 @@ def draw(rows):
         shapes.append(f'<circle cx="{median:.1f}" cy="{y}" r="4" fill="{paint}"/>')
         if row.goal:
             x = scale.place(row.goal.bound)
-            shapes.append(f'<line x1="{x:.1f}" y1="{y - 8}" x2="{x:.1f}" y2="{y + 8}" stroke="#9a6700" stroke-width="2"/>')
+            shapes.append(f'<line class="goal" x1="{x:.1f}" y1="{y - 8}" x2="{x:.1f}" y2="{y + 8}"/>')
         shapes.append(f'<text x="{LEFT + WIDTH + 10}" y="{y + 4}">{row.median:.3g}</text>')
     legend = "Moonrail over the other; green and red: a goal (brown bar) met and missed"
     shapes.append(f'<text x="{LEFT}" y="{height - 6}">{legend}</text>')

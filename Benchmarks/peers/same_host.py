@@ -4,7 +4,7 @@ import subprocess
 
 from alone import Alone
 from programs import Load, Moonrail, Sample, size
-from turns import at_least, take_turns
+from turns import at_least, gigabytes, take_turns
 
 BLOCKS = (1 << 20, 1 << 30)
 
@@ -41,9 +41,8 @@ def compare(options, table, title, program, raw, block, how, bound):
     ours, theirs = take_turns(
         [lambda: program.measure(load), lambda: loop(options, raw, how, block)], options.rounds
     )
-    rate = lambda samples: [sample.bytes_per_second / 1e9 for sample in samples]
     name = "memcpy" if how == "memcpy" else f"process_vm_{how}"
-    table.add(title, "bytes per second", name, rate(ours), rate(theirs), "GB/s", at_least(bound))
+    table.add(title, "bytes per second", name, gigabytes(ours), gigabytes(theirs), "GB/s", at_least(bound))
 
 
 def run(options, table):

@@ -1,7 +1,7 @@
 """TCP on loopback: `moonrail bench` beside `transfer_engine_bench` of upstream's TCP wheel, and beside iperf3."""
 
 from programs import Iperf, Load, Moonrail, Upstream
-from turns import at_least, at_most, take_turns
+from turns import at_least, at_most, cost, gigabytes, take_turns
 
 BATCH = 32
 BLOCKS = (64 << 10, 1 << 20)
@@ -34,11 +34,19 @@ def goals(other, load):
 def throughput(options, table, load, programs):
     ours, *rest = take_turns([lambda program=program: program.measure(load) for program in programs], options.rounds)
     for other, theirs in zip(programs[1:], rest):
-        speed, cost = goals(other.name, load)
-        rate = lambda samples: [sample.bytes_per_second / 1e9 for sample in samples]
-        seconds = lambda samples: [sample.processor_seconds_per_gb for sample in samples]
-        table.add(str(load), "bytes per second", other.name, rate(ours), rate(theirs), "GB/s", speed)
-        table.add(str(load), "processor s per GB", other.name, seconds(ours), seconds(theirs), "s", cost)
+        speed, processor = goals(other.name, load)
+        table.add(str(load), "bytes per second", other.name, gigabytes(ours), gigabytes(theirs), "GB/s", speed)
+        table.add(str(load), "processor s per GB", other.name, cost(ours), cost(theirs), "s", processor)
+
+
+def mean(load, samples):
+    """Microseconds, of each."""
+    return [load.block / sample.bytes_per_second * 1e6 for sample in samples]
+
+
+def median(samples):
+    """Microseconds, of each."""
+    return [sample.p50 * 1e6 for sample in samples]
 
 
 def latency(options, table, load, programs):
@@ -51,9 +59,7 @@ def latency(options, table, load, programs):
         if isinstance(other, Upstream):
             measurements.append(lambda: other.measure_latency(load))
         ours, theirs, *loops = take_turns(measurements, options.rounds)
-        mean = lambda samples: [load.block / sample.bytes_per_second * 1e6 for sample in samples]
-        median = lambda samples: [sample.p50 * 1e6 for sample in samples]
-        table.add(str(load), "mean time", other.name, mean(ours), mean(theirs), "µs")
+        table.add(str(load), "mean time", other.name, mean(load, ours), mean(load, theirs), "µs")
         table.add(
             str(load), "median time", f"{other.name} from Python" if loops else other.name, median(ours),
             median(loops[0] if loops else theirs), "µs", at_most(0.6) if loops else None,

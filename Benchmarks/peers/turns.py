@@ -35,6 +35,16 @@ def take_turns(measurements, rounds):
     return results
 
 
+def gigabytes(samples):
+    """Per second, of each."""
+    return [sample.bytes_per_second / 1e9 for sample in samples]
+
+
+def cost(samples):
+    """Processor seconds per gigabyte, of each."""
+    return [sample.processor_seconds_per_gb for sample in samples]
+
+
 @dataclasses.dataclass(frozen=True)
 class Goal:
     """What a ratio should be: at least or at most a number."""
