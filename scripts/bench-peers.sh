@@ -42,13 +42,13 @@ upstream() {
 
 options=()
 if wants tcp; then upstream tcp mooncake-transfer-engine-non-cuda==0.3.13.post1; fi
-for part in efa latency warmup registration idle; do
+for part in efa latency warmup registration idle known; do
   if wants $part; then
     upstream efa mooncake-transfer-engine-efa-non-cuda==0.3.13.post1
     break
   fi
 done
-if wants registration || wants idle; then
+if wants registration || wants idle || wants known; then
   "$here/wheel.sh"
   wheel=$(echo "$root"/.build/python/wheels/moonrail-*.whl)
   if [ ! -e "$wheels/ours" ]; then "$python" -m venv "$wheels/ours"; fi

@@ -15,6 +15,7 @@ import sys
 import efa
 import first
 import idle
+import known
 import registration
 import report
 import same_host
@@ -33,6 +34,7 @@ PARTS = {
     "threads": shapes.run_threads,
     "registration": registration.run,
     "idle": idle.run,
+    "known": known.run,
     "same-host": same_host.run,
 }
 # What a newcomer sees within two minutes.
@@ -90,7 +92,7 @@ def arguments():
     options.seconds = options.seconds or (1 if options.quick else 2)
     # Where a run takes long by itself.
     options.slow_rounds = min(options.rounds, 3)
-    options.search_rounds = 1 if options.quick else 3
+    options.search_rounds = 1 if options.rounds <= 3 else 3
     options.idle_seconds = 3 if options.quick else 10
     options.patience = 600
     options.others = [(name, binary or options.moonrail, settings) for name, binary, settings in options.other]

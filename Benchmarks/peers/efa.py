@@ -97,7 +97,7 @@ def run_throughput(options, table):
     buffer = max(BLOCKS) * BATCH
     if options.upstream_efa:
         table.remark(
-            "upstream's bench connects while its clock runs: with 16 NICs its rate is that of a longer run less a shorter"
+            "upstream's bench connects while its clock runs: with 16 NICs its rate is a longer run's less a shorter's"
         )
     for backend, nics in cases(options):
         variables = fake(options, backend, nics)

@@ -1,16 +1,17 @@
-"""What an engine that has nothing to do takes of a core."""
+"""What an engine that has nothing to do takes of a core, and how soon it is awake."""
 
 import signal
 import time
 
 from alone import Resident
-from efa import fake, place
-from programs import HERE
-from turns import at_most
+from efa import fake, moonrail, place
+from programs import HERE, last_object
+from turns import at_most, take_turns
 
 NICS = 16
 PEERS = 100
-SETTLE = 1
+# Engines doze off when nothing has happened for a while, in seconds.
+SETTLE = 3
 
 
 def share(process, seconds):
@@ -40,6 +41,23 @@ def measure(options, table, title, python, extra, peers, goal):
         crowd.close()
 
 
+def pauses(options, target, python, pause):
+    """Microseconds, the median, of writes with a pause before each."""
+    text, _ = target.run(
+        options.seconds,
+        lambda: [python, HERE / "write_latency.py", target.protocol, target.segment, 4096, options.seconds, pause],
+    )
+    return last_object(text)["p50_us"]
+
+
+def awake(options, table, title, target):
+    """A write that comes to an engine that has dozed off, beside one of many."""
+    runs = [lambda pause=pause: pauses(options, target, options.ours_python, pause) for pause in (SETTLE, 0)]
+    late, busy = take_turns(runs, options.slow_rounds)
+    allowed = [time + 100 for time in busy]
+    table.add(title, "p50 of a write", "a busy engine's + 100 µs", late, allowed, "µs", at_most(1))
+
+
 def run(options, table):
     table.begin("Idle engine")
     where = place("tcp;ofi_rxm", NICS)
@@ -51,6 +69,12 @@ def run(options, table):
                 title,
                 lambda: measure(options, table, title, options.ours_python, environment, peers, at_most(0.01)),
             )  # fmt: skip
+        target = moonrail(options, fake(options, "tcp;ofi_rxm", NICS), 16 << 20)
+        title = f"4 KiB after {SETTLE} s without work, {where}"
+        try:
+            table.attempt(title, lambda: awake(options, table, title, target))
+        finally:
+            target.close()
     else:
         table.remark("Moonrail's is not measured: needs the Python wheel")
     if options.upstream_efa:

@@ -246,6 +246,8 @@ class Moonrail(Engine):
 class Upstream(Engine):
     """`transfer_engine_bench` of a virtual environment with upstream's wheel."""
 
+    # Seconds after which its NICs are connected to all of the target's.
+    CONNECTING = 2
     RESULT = re.compile(r"duration ([0-9.]+), batch count (\d+), throughput")
 
     def __init__(self, name, log, environment, buffer, libraries, protocol="tcp", variables=None):
@@ -275,8 +277,8 @@ class Upstream(Engine):
             seconds, moved, processor = self.once(load)
             return sample(moved / seconds, seconds, processor)
         # Its bench has no warm-up. What connecting takes is in every run, and goes away in the difference of two.
-        shorter = self.once(dataclasses.replace(load, seconds=1))
-        longer = self.once(dataclasses.replace(load, seconds=1 + load.seconds))
+        shorter = self.once(dataclasses.replace(load, seconds=self.CONNECTING))
+        longer = self.once(dataclasses.replace(load, seconds=self.CONNECTING + load.seconds))
         seconds, moved, processor = (more - less for more, less in zip(longer, shorter))
         if seconds < load.seconds / 2 or moved <= 0:
             # A batch takes longer than a run: there is no better number than that of the longer one.
