@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import shlex
+import signal
 import sys
 
 import efa
@@ -110,7 +111,14 @@ def go_first():
         sys.exit("error: --first needs root")
 
 
+def stop(*_):
+    raise KeyboardInterrupt
+
+
 def main():
+    # Also where the shell has it ignored, as for what it runs in the background: targets are ended in any case.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     options = arguments()
     if options.first:
         go_first()
