@@ -132,13 +132,17 @@ class Program:
     def finish(self, initiator, seconds):
         """Waits for the end of a process; returns its output and what it has used."""
         deadline, output = time.monotonic() + seconds + PATIENCE, b""
-        while select.select([initiator.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-            part = os.read(initiator.stdout.fileno(), 65536)
-            if not part:
-                break
-            output += part
-        else:
+        try:
+            while select.select([initiator.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                part = os.read(initiator.stdout.fileno(), 65536)
+                if not part:
+                    break
+                output += part
+            else:
+                initiator.kill()
+        except KeyboardInterrupt:
             initiator.kill()
+            raise
         _, status, usage = os.wait4(initiator.pid, 0)
         initiator.returncode = os.waitstatus_to_exitcode(status)
         initiator.stdout.close()
