@@ -122,6 +122,9 @@ def main():
     options = arguments()
     if options.first:
         go_first()
+    for pattern in ("*.log", "peers*.svg"):
+        for stale in options.work.glob(pattern):
+            stale.unlink()
     table, host = Table(options.only), report.Host(options)
     try:
         for part in options.parts:

@@ -62,10 +62,10 @@ def best_threads(program, load, options):
     """The number of threads with which upstream moves the most, and among how many it was looked for."""
     candidates = CANDIDATES[:2] if options.quick else CANDIDATES
     turns = take_turns(
-        [lambda threads=threads: program.measure(load.with_threads(threads)) for threads in candidates],
+        [lambda threads=threads: program.measure_whole(load.with_threads(threads)) for threads in candidates],
         options.search_rounds,
     )
-    medians = [statistics.median(sample.bytes_per_second for sample in samples) for samples in turns]
+    medians = [statistics.median(gigabytes(samples)) for samples in turns]
     return candidates[medians.index(max(medians))], candidates
 
 
