@@ -17,7 +17,7 @@ from mooncake.engine import TransferEngine
 
 BLOCK = 4096
 BATCH = 128
-BATCHES = 300
+BATCHES = 100
 
 
 def resident():
