@@ -42,7 +42,7 @@ upstream() {
 
 options=()
 if wants tcp; then upstream tcp mooncake-transfer-engine-non-cuda==0.3.13.post1; fi
-for part in efa latency warmup registration idle known; do
+for part in efa latency warmup registration idle; do
   if wants $part; then
     upstream efa mooncake-transfer-engine-efa-non-cuda==0.3.13.post1
     break

@@ -5,7 +5,7 @@ None of them is connected: with libfabric's software providers that would be 32 
 
 import control
 from crowd import Crowd
-from efa import close, fake, moonrail, place, upstream
+from efa import close, fake, moonrail, place
 from programs import HERE, last_object
 from turns import at_most, take_turns
 
@@ -23,24 +23,19 @@ def values(samples, name, scale=1):
     return [sample[name] / scale for sample in samples]
 
 
-def compare(options, table, title, ours, theirs):
+def compare(options, table, title, ours):
     ours.begin()
     crowd = Crowd(control.descriptor(ours.segment), PEERS)
     names = options.work / "known-peers.txt"
     names.write_text("\n".join(crowd.names))
     try:
-        runs = [lambda: look_up(ours, options.ours_python, names)]
-        if theirs:
-            runs.append(lambda: look_up(theirs, theirs.python, names))
-        engine, *upstreams = take_turns(runs, options.slow_rounds)
+        (engine,) = take_turns([lambda: look_up(ours, options.ours_python, names)], options.slow_rounds)
     finally:
         crowd.close()
     memory = values(engine, "bytes_per_peer", 1024)
     table.add(title, "memory of each", "16 KiB", memory, [16] * len(memory), "KiB", at_most(1))
     before, after = values(engine, "before_us"), values(engine, "after_us")
     table.add(title, "batch of 128 x 4 KiB to another", "before", after, before, "µs", at_most(1.1))
-    for samples in upstreams:
-        table.add(title, "memory of each", "upstream's", memory, values(samples, "bytes_per_peer", 1024), "KiB")
 
 
 def run(options, table):
@@ -50,9 +45,8 @@ def run(options, table):
         return
     variables = fake(options, "tcp;ofi_rxm", NICS)
     ours = moonrail(options, variables, BUFFER)
-    theirs = upstream(options, variables, BUFFER) if options.upstream_efa else None
     title = f"{PEERS} peers, {place('tcp;ofi_rxm', NICS)}"
     try:
-        table.attempt(title, lambda: compare(options, table, title, ours, theirs))
+        table.attempt(title, lambda: compare(options, table, title, ours))
     finally:
-        close([ours, theirs])
+        close([ours])
