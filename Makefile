@@ -14,7 +14,8 @@ help:
 	@echo 'make setup     install the packages that are missing (Debian 12, Ubuntu 24.04)'
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
 	@echo 'make bench     what an operation costs in the engine; make bench-python a call from Python'
-	@echo 'make bench-peers  TCP beside upstream'"'"'s own build and iperf3, in turns; takes minutes'
+	@echo 'make bench-peers  beside upstream'"'"'s own builds, iperf3 and loops in C, in turns; takes two hours'
+	@echo 'make bench-peers ARGS=--quick  the same in two minutes; ARGS=--help lists what else there is'
 	@echo 'make clean     remove everything that was built'
 
 setup:
@@ -62,7 +63,7 @@ bench:
 	@scripts/bench.sh
 
 bench-peers:
-	@scripts/bench-peers.sh
+	@scripts/bench-peers.sh $(ARGS)
 
 bench-python:
 	@scripts/bench-python.sh

@@ -1,159 +1,138 @@
-"""Moonrail beside other programs that do the same work on the same host, over TCP on loopback.
-
-usage: compare.py --moonrail BINARY --work DIRECTORY [--upstream ENVIRONMENT --prefault LIBRARY] [--iperf]
-                  [--other '[NAME=VALUE...] BINARY'] [--rounds N] [--seconds N] [--only TEXT] [--table FILE]
+"""Moonrail beside other programs that do the same work on the same host.
 
 How fast a host is changes from minute to minute, and with what else it does. So the programs take turns, one run each
-per round, in an order that turns round every time, and a round gives one ratio. What is printed is the median of the
-ratios and their extremes; a single number of bytes per second is printed nowhere, because it would mean nothing.
-
---other compares with another build of Moonrail, or with the same under other settings.
+per round, in an order that turns round every time, and a round gives one ratio. What counts is the median of the
+ratios; their extremes say how far it can be trusted. The medians of the quantities themselves are printed beside them
+and hold for this host at this hour only.
 """
 
 import argparse
-import dataclasses
+import os
 import pathlib
 import shlex
-import statistics
+import signal
 import sys
 
-from programs import Iperf, Load, Moonrail, NothingMoved, Upstream
+import efa
+import first
+import idle
+import known
+import registration
+import report
+import same_host
+import shapes
+import tcp
+from turns import Table
 
-BATCH = 32
-BLOCKS = (64 << 10, 1 << 20)
-THREADS = (1, 4)
-BUFFER = max(BLOCKS) * BATCH * max(THREADS)
-SMALL = 4 << 10
-
-
-@dataclasses.dataclass
-class Row:
-    """Ratios of one quantity, Moonrail's over the other's."""
-
-    load: str
-    quantity: str
-    other: str
-    ratios: list
-
-    def cells(self):
-        median, least, most = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
-        return [self.load, f"{self.quantity}, moonrail / {self.other}", f"{median:.2f}", f"{least:.2f}..{most:.2f}",
-                str(len(self.ratios))]  # fmt: skip
-
-
-class Table:
-    HEAD = ["load", "what", "median ratio", "min..max", "n"]
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, row):
-        self.rows.append(row)
-        load, what, median, spread, count = row.cells()
-        print(f"{load:28} {what:44} {median:>6}  {spread:14} n={count}", flush=True)
-
-    def markdown(self):
-        lines = [self.HEAD, ["---"] * len(self.HEAD), *(row.cells() for row in self.rows)]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+# In the order of what is asked for most.
+PARTS = {
+    "efa": efa.run_throughput,
+    "latency": efa.run_latency,
+    "tcp": tcp.run,
+    "warmup": first.run,
+    "neighbours": shapes.run_neighbours,
+    "striping": shapes.run_striping,
+    "threads": shapes.run_threads,
+    "registration": registration.run,
+    "idle": idle.run,
+    "known": known.run,
+    "same-host": same_host.run,
+}
+# What a newcomer sees within two minutes.
+QUICK = ("efa", "latency", "warmup")
 
 
-def take_turns(measurements, rounds):
-    """Calls each of `measurements` once per round; returns a list of results for each, in the order of rounds."""
-    results = [[] for _ in measurements]
-    order = list(range(len(measurements)))
-    left, failures = rounds, 0
-    while left > 0:
-        try:
-            results_of_round = {index: measurements[index]() for index in order}
-        except NothingMoved:
-            failures += 1
-            if failures > rounds:
-                sys.exit("run after run moves nothing: this host is too busy to measure anything")
-            continue
-        for index, result in results_of_round.items():
-            results[index].append(result)
-        order.reverse()
-        left -= 1
-    return results
+def other(text):
+    """[NAME=VALUE...] BINARY, or only settings, for the same binary."""
+    words = shlex.split(text)
+    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    binaries = [word for word in words if "=" not in word]
+    if len(binaries) > 1:
+        raise argparse.ArgumentTypeError(f"{text}: one binary at most")
+    name = " ".join(word for word in words if "=" in word) or "other build"
+    return name, binaries[0] if binaries else None, settings
 
 
-def ratios(ours, theirs, quantity):
-    return [quantity(our) / quantity(their) for our, their in zip(ours, theirs)]
+def parts(text):
+    names = text.split(",")
+    for name in names:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"{name}: there are {', '.join(PARTS)}")
+    return names
 
 
-def throughput(table, load, moonrail, others, rounds):
-    ours, *rest = take_turns([lambda program=program: program.measure(load) for program in (moonrail, *others)], rounds)
-    for other, theirs in zip(others, rest):
-        for what, quantity in (
-            ("bytes per second", lambda sample: sample.bytes_per_second),
-            ("processor s per GB", lambda sample: sample.processor_seconds_per_gb),
-        ):
-            table.add(Row(str(load), what, other.name, ratios(ours, theirs, quantity)))
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench-peers.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", type=parts, help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help=f"a first look: {', '.join(QUICK)}; few loads, few rounds")
+    parser.add_argument("--only", default="", help="loads whose title has this in it, as 'read 64 KiB'")
+    parser.add_argument("--rounds", type=int, help="default: 7, or 3 with --quick")
+    parser.add_argument("--seconds", type=int, help="of one run; default: 2, or 1 with --quick")
+    parser.add_argument(
+        "--other", action="append", default=[], type=other, metavar="'[NAME=VALUE...] [BINARY]'",
+        help="compare with another build of moonrail, or with this one under other settings",
+    )  # fmt: skip
+    parser.add_argument(
+        "--first", action="store_true", help="as root: put what is measured before everything else that this host does"
+    )
+    hidden = parser.add_argument_group("set by scripts/bench-peers.sh")
+    hidden.add_argument("--moonrail", required=True)
+    hidden.add_argument("--work", required=True, type=pathlib.Path)
+    hidden.add_argument("--fake-efa", required=True)
+    hidden.add_argument("--fabric-loop", required=True)
+    hidden.add_argument("--memory-loop", required=True)
+    hidden.add_argument("--ours-python", help="a Python that has Moonrail's wheel")
+    hidden.add_argument("--upstream-tcp", help="a virtual environment with upstream's wheel")
+    hidden.add_argument("--upstream-efa", help="a virtual environment with upstream's EFA wheel")
+    hidden.add_argument("--iperf", action="store_true")
+    options = parser.parse_args()
+    options.parts = options.parts or list(QUICK if options.quick else PARTS)
+    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.seconds = options.seconds or (1 if options.quick else 2)
+    # Where a run takes long by itself.
+    options.slow_rounds = min(options.rounds, 3)
+    options.search_rounds = 1 if options.rounds <= 3 else 3
+    options.idle_seconds = 3 if options.quick else 10
+    options.patience = 600
+    options.others = [(name, binary or options.moonrail, settings) for name, binary, settings in options.other]
+    return options
 
 
-def latency(table, load, moonrail, others, rounds):
-    """The time of one small write: the median, and the mean that follows from how many were done."""
-    for other in others:
-        if isinstance(other, Iperf):
-            continue
-        measurements = [lambda: moonrail.measure(load), lambda: other.measure(load)]
-        if isinstance(other, Upstream):
-            measurements.append(lambda: other.measure_latency(load))
-        ours, theirs, *medians = take_turns(measurements, rounds)
-        mean = ratios(ours, theirs, lambda sample: 1 / sample.bytes_per_second)
-        table.add(Row(str(load), "mean time", other.name, mean))
-        other_medians = medians[0] if medians else [their.median_latency for their in theirs]
-        table.add(
-            Row(str(load), "median time", other.name, [a.median_latency / b for a, b in zip(ours, other_medians)])
-        )
+def go_first():
+    """Before other sessions of this host, and before other processes of this one."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        pathlib.Path("/proc/self/autogroup").write_text("-20")
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        sys.exit("error: --first needs root")
 
 
-def another(text, log):
-    *settings, binary = shlex.split(text)
-    name = " ".join(settings) or "other build"
-    return Moonrail(name, log, binary, BUFFER, dict(setting.split("=", 1) for setting in settings))
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moonrail", required=True)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
-    parser.add_argument("--upstream", help="a virtual environment with upstream's wheel")
-    parser.add_argument("--prefault", help="libprefault.so of Tests/FakeEFA")
-    parser.add_argument("--iperf", action="store_true")
-    parser.add_argument("--other", action="append", default=[])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=2, help="of one run")
-    parser.add_argument("--only", default="", help="loads whose name begins with this")
-    parser.add_argument("--table", type=pathlib.Path)
-    options = parser.parse_args()
-    table, programs = Table(), []
+    # Also where the shell has it ignored, as for what it runs in the background: targets are ended in any case.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    options = arguments()
+    if options.first:
+        go_first()
+    for pattern in ("*.log", "peers*.svg"):
+        for stale in options.work.glob(pattern):
+            stale.unlink()
+    table, host = Table(options.only), report.Host(options)
     try:
-        programs.append(Moonrail("moonrail", options.work / "moonrail.log", options.moonrail, BUFFER))
-        if options.upstream:
-            log = options.work / "upstream.log"
-            programs.append(Upstream("upstream", log, options.upstream, BUFFER, options.prefault))
-        if options.iperf:
-            programs.append(Iperf(options.work / "iperf3.log"))
-        for index, text in enumerate(options.other):
-            programs.append(another(text, options.work / f"other-{index}.log"))
-        moonrail, *others = programs
-        if not others:
-            sys.exit("there is nothing to compare with: give --upstream, --iperf or --other")
-        for operation in ("write", "read"):
-            for block in BLOCKS:
-                for threads in THREADS:
-                    load = Load(operation, block, BATCH, threads, options.seconds)
-                    if str(load).startswith(options.only):
-                        throughput(table, load, moonrail, others, options.rounds)
-        load = Load("write", SMALL, 1, 1, options.seconds)
-        if str(load).startswith(options.only):
-            latency(table, load, moonrail, others, options.rounds)
-    finally:
-        for program in programs:
-            program.close()
-    if options.table:
-        options.table.write_text(table.markdown())
+        for part in options.parts:
+            PARTS[part](options, table)
+            report.write(options, table, host)
+    except KeyboardInterrupt:
+        report.write(options, table, host)
+        sys.exit("stopped; what was measured is in the report")
 
 
 main()
