@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -51,6 +52,14 @@ long clinux_receive(int socket, const struct clinux_part *parts, size_t count, i
 	struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = count };
 
 	return recvmsg(socket, &message, flags);
+}
+
+int clinux_await(int socket, int events, int64_t timeout_ns)
+{
+	const struct timespec limit = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+	struct pollfd poller = { .fd = socket, .events = (short)events };
+
+	return ppoll(&poller, 1, &limit, NULL);
 }
 
 int clinux_gettid(void)

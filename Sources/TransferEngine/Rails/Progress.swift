@@ -46,6 +46,15 @@ final class Progress: @unchecked Sendable {
     var fruitless = 0
     var now = clinux_monotonic_ns()
     while batch.pointee.outstanding.load(ordering: .acquiring) != 0 {
+      // What goes over TCP the caller sees to itself, and waits for it where no rail may want it meanwhile.
+      if batch.hasStream, fruitless == 0 || fruitless > Self.passesBeforeSleep {
+        let isTied = rails.contains { $0.outstanding.load(ordering: .relaxed) > 0 }
+        if batch.attend(until: isTied ? 0 : deadline), !isTied {
+          now = clinux_monotonic_ns()
+          if now >= deadline { break }
+          continue
+        }
+      }
       let pass = drive(now: now)
       if pass.progress > 0 {
         fruitless = 0
@@ -60,9 +69,15 @@ final class Progress: @unchecked Sendable {
         }
       }
       now = clinux_monotonic_ns()
-      if now >= deadline { return batch.pointee.outstanding.load(ordering: .acquiring) == 0 }
+      if now >= deadline { break }
     }
-    return true
+    return batch.pointee.outstanding.load(ordering: .acquiring) == 0
+  }
+
+  /// Moves on what `batch` may be waiting for, without waiting.
+  func look(at batch: BatchPointer) {
+    _ = drive(now: clinux_monotonic_ns())
+    _ = batch.attend(until: 0)
   }
 
   /// One pass over the rails that have work, for a caller that looks but does not wait.
