@@ -53,7 +53,6 @@ final class TCPLane: @unchecked Sendable {
   /// Exchanges that are to have one request only, so that a fault says which request it is about.
   private var careful = 0
 
-
   // The exchange that is under way.
   private var phase = Phase.over
   let window = UnsafeMutablePointer<WorkRequestPointer>.allocate(capacity: windowLimit)
