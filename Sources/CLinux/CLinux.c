@@ -67,6 +67,14 @@ long clinux_receive(int socket, const struct clinux_part *parts, size_t count, i
 	return recvmsg(socket, &message, flags);
 }
 
+int clinux_await(int socket, int events, int64_t timeout_ns)
+{
+	const struct timespec limit = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+	struct pollfd poller = { .fd = socket, .events = (short)events };
+
+	return ppoll(&poller, 1, &limit, NULL);
+}
+
 int clinux_gettid(void)
 {
 	return (int)syscall(SYS_gettid);

@@ -147,6 +147,7 @@ struct Submission: ~Copyable {
 
   private func push(_ stream: Stream, mayWait: Bool) {
     guard let oldest = stream.oldest else { return }
+    batch.follow(stream.peer)
     stream.peer.push(oldest, deadline: deadline, mayWait: mayWait)
   }
 

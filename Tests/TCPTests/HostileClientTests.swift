@@ -88,6 +88,64 @@ struct HostileClientTests {
     #expect(again.receive(1) == [100])
   }
 
+  @Test("no answer waits for what its peer may send only after it", arguments: [100, 9000, 100_000])
+  func answersInTime(size: Int) throws {
+    let pair = try pair()
+    let connection = try RawConnection(port: try pair.stream.port)
+    let start = pair.peer.address
+    let write = TCPRequestHeader(.write, address: start, size: UInt64(size), isAcknowledged: true).encoded
+    let read = TCPRequestHeader(.read, address: start, size: 50, isAcknowledged: true).encoded
+    let payload = [UInt8](repeating: 9, count: size)
+    // With a part of the next header, and then with its rest and a part of its payload.
+    connection.send(write + payload + write[..<10])
+    #expect(connection.status() == .ok)
+    connection.send(Array(write[10...]) + payload[..<(size / 2)])
+    connection.send(Array(payload[(size / 2)...]) + read + write + payload[..<(size / 3)])
+    #expect(connection.status() == .ok)
+    #expect(connection.status() == .ok)
+    #expect(connection.receive(50) == [UInt8](repeating: 9, count: 50))
+    // What was served is answered, however the connection ends.
+    connection.send(Array(payload[(size / 3)...]) + read)
+    connection.finish()
+    #expect(connection.status() == .ok)
+    #expect(connection.status() == .ok)
+    #expect(connection.receive(50) == [UInt8](repeating: 9, count: 50))
+    #expect(connection.isClosedByPeer)
+  }
+
+  @Test("hundreds of requests of many sizes at once are answered one by one, in their order")
+  func mixed() throws {
+    let pair = try pair()
+    let connection = try RawConnection(port: try pair.stream.port)
+    var generator = Generator(state: 5)
+    var bytes: [UInt8] = []
+    var expected: [[UInt8]] = []
+    for index in 0..<400 {
+      let size = [1, 30, 1000, 9000, 20_000].randomElement(using: &generator) ?? 1
+      let isAcknowledged = index % 7 != 3
+      let mark = [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: size)
+      let status = isAcknowledged ? Self.ok : []
+      for (opcode, payload) in [(TCPRequestHeader.Opcode.write, mark), (.read, [])] {
+        let header = TCPRequestHeader(
+          opcode, address: pair.peer.address, size: UInt64(size), isAcknowledged: isAcknowledged)
+        bytes += header.encoded + payload
+        expected.append(opcode == .write ? status : status + mark)
+      }
+    }
+    let (requests, answers) = (bytes, expected)
+    try onThreads(2) { thread in
+      if thread == 0 { return connection.send(requests) }
+      let wrong = answers.firstIndex { connection.receive($0.count) != $0 }
+      #expect(wrong == nil)
+    }
+  }
+
+  private static let ok: [UInt8] = {
+    var bytes = [UInt8](repeating: 0, count: TCPStatusFrame.length)
+    bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { TCPStatusFrame.ok.encode(into: base) } }
+    return bytes
+  }()
+
   @Test("an opcode that nobody knows is a read")
   func unknownOpcode() throws {
     let pair = try pair()

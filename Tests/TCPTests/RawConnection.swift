@@ -2,8 +2,8 @@ internal import Glibc
 internal import TestSupport
 internal import Wire
 
-/// A client without manners: it sends whatever it is told to.
-final class RawConnection {
+/// A client without manners: it sends whatever it is told to. One thread may send while another receives.
+final class RawConnection: @unchecked Sendable {
   private let socket: Int32
 
   init(port: UInt16) throws {

@@ -58,6 +58,9 @@ struct clinux_part {
 long clinux_send(int socket, const struct clinux_part *parts, size_t count, int flags);
 long clinux_receive(int socket, const struct clinux_part *parts, size_t count, int flags);
 
+/* ppoll(2) of one socket: waits until it is ready for `events`, or has an error, for at most `timeout_ns`. */
+int clinux_await(int socket, int events, int64_t timeout_ns);
+
 /* Writes the byte at `address` back to itself atomically: a write to the page that loses nobody's change. */
 static inline void clinux_touch(void *address)
 {

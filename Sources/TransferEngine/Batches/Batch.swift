@@ -25,6 +25,8 @@ struct Batch: ~Copyable {
   let submitted = Atomic<Int>(0)
   /// What to call when the batch is settled: an unbalanced reference to a ``SettlementHandler``, 0 for none.
   let handler = Atomic<UInt>(0)
+  /// The peer that the first of its requests over TCP went to: an unbalanced reference to a ``TCPPeer``, 0 for none.
+  let stream = Atomic<UInt>(0)
   /// 1 while a notification waits for the batch to complete.
   let hasNotification = Atomic<UInt32>(0)
 
@@ -96,7 +98,15 @@ struct Batch: ~Copyable {
     slabCapacity = 0
   }
 
+  /// Lets go of what the batch holds on to besides its own memory. Nobody may use it.
+  func releaseStream() {
+    let bits = stream.exchange(0, ordering: .acquiring)
+    guard let opaque = UnsafeRawPointer(bitPattern: bits) else { return }
+    Unmanaged<TCPPeer>.fromOpaque(opaque).release()
+  }
+
   deinit {
+    releaseStream()
     tasks?.deinitialize(count: slabCapacity).deallocate()
     slab?.deallocate()
     for slab in partSlabs { slab.deallocate() }

@@ -120,6 +120,7 @@ final class BatchTable: @unchecked Sendable {
     }
     let capacity = batch.pointee.capacity
     batch.pointee.releaseParts()
+    batch.pointee.releaseStream()
     ledger.withLock { ledger in
       ledger.requests -= capacity
       ledger.free.append(batch.pointee.index)

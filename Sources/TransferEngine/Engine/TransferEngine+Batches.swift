@@ -306,7 +306,7 @@ extension TransferEngine {
   /// A batch is not final before every one of its requests is: a failure is reported when nothing moves any more.
   public func status(of batch: BatchID) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
-      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { _ = progress.drive(now: Clock.now) }
+      if pointer.pointee.outstanding.load(ordering: .acquiring) > 0 { progress.look(at: pointer) }
       return finalStatus(pointer, batch)
     }
   }
@@ -320,7 +320,7 @@ extension TransferEngine {
           .invalidArgument, "Batch \(batch) has \(submitted) requests: there is no number \(task).")
       }
       if (tasks + task).pointee.remaining.load(ordering: .acquiring) > 0 {
-        _ = progress.drive(now: Clock.now)
+        progress.look(at: pointer)
       }
       _ = finalStatus(pointer, batch)
       return (tasks + task).pointee.status
@@ -351,6 +351,7 @@ extension TransferEngine {
       }
       if pointer.pointee.outstanding.load(ordering: .sequentiallyConsistent) == 0 { pointer.callHandler() }
       progress.wake()
+      pointer.entrust()
     }
   }
 

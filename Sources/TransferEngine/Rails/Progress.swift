@@ -56,6 +56,19 @@ final class Progress: @unchecked Sendable {
     var fruitless = 0
     var now = clinux_monotonic_ns()
     while batch.pointee.outstanding.load(ordering: .acquiring) != 0 {
+      // What goes over TCP the caller sees to itself, and waits for it where no rail may want it meanwhile.
+      if batch.hasStream, fruitless == 0 || fruitless > Self.passesBeforeSleep {
+        let isTied = hasWork
+        if isDriver, !isTied {
+          leave()
+          isDriver = false
+        }
+        if batch.attend(until: isTied ? 0 : deadline), !isTied {
+          now = clinux_monotonic_ns()
+          if now >= deadline { break }
+          continue
+        }
+      }
       isDriver = isDriver || becomeDriver()
       let pass = isDriver ? drive(now: now) : Rail.Pass(hadBaton: false, progress: 0)
       if pass.progress > 0 {
@@ -72,9 +85,15 @@ final class Progress: @unchecked Sendable {
         }
       }
       now = clinux_monotonic_ns()
-      if now >= deadline { return batch.pointee.outstanding.load(ordering: .acquiring) == 0 }
+      if now >= deadline { break }
     }
-    return true
+    return batch.pointee.outstanding.load(ordering: .acquiring) == 0
+  }
+
+  /// Moves on what `batch` may be waiting for, without waiting.
+  func look(at batch: BatchPointer) {
+    _ = drive(now: clinux_monotonic_ns())
+    _ = batch.attend(until: 0)
   }
 
   /// One pass over the rails that have work, for a caller that looks but does not wait.

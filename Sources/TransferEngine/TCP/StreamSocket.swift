@@ -31,6 +31,11 @@ enum StreamSocket {
     return recv(socket, &byte, 1, Int32(MSG_PEEK) | dontWait) < 0 && errno == EAGAIN
   }
 
+  /// Waits until the socket is ready for `event`, or has an error, for `nanoseconds` at most.
+  static func wait(_ socket: Int32, for event: Int32, nanoseconds: UInt64) {
+    _ = clinux_await(socket, event, Int64(truncatingIfNeeded: nanoseconds))
+  }
+
   static let waitForAll = Int32(MSG_WAITALL)
   static let dontWait = Int32(MSG_DONTWAIT)
 

@@ -1,14 +1,18 @@
 internal import CLinux
 internal import Cuda
 internal import Glibc
+internal import Synchronization
 internal import Wire
 
-/// One connection to a peer, and the thread that works it: takes some requests, sends them, reads the answers, settles
-/// them.
+/// One connection to a peer: takes some requests, sends them, reads the answers, settles them.
+///
+/// It is worked by whoever has it. That is its thread, which also makes the connection, or a caller to whom
+/// ``TCPPeer`` has lent it: one that submits little sends it at once, and one that waits receives its answers itself, so
+/// that no other thread has to be woken for it. An exchange can be left at any point and gone on with by somebody else.
 ///
 /// Bytes go from the caller's memory into the socket and back, without a stop in between; those of a GPU, which a socket
 /// does not reach, by way of a buffer of the lane's own.
-final class TCPLane {
+final class TCPLane: @unchecked Sendable {
   /// Requests taken at once.
   static let windowLimit = 64
 
@@ -28,8 +32,20 @@ final class TCPLane {
     case notCopied(CUDAError)
   }
 
+  /// How far an exchange is.
+  private enum Phase {
+    case over, loaded, sending, receiving
+  }
+
+  /// What to do after a call that has moved nothing.
+  private enum Step {
+    case again
+    case leave
+    case end(Fault)
+  }
+
   private let peer: TCPPeer
-  private let number: Int
+  let number: Int
   private let isAcknowledged: Bool
   private var socket: Int32 = -1
   /// Exchanges that this connection has completed.
@@ -38,12 +54,16 @@ final class TCPLane {
   private var careful = 0
 
   // The exchange that is under way.
-  private let window = UnsafeMutablePointer<WorkRequestPointer>.allocate(capacity: windowLimit)
+  private var phase = Phase.over
+  let window = UnsafeMutablePointer<WorkRequestPointer>.allocate(capacity: windowLimit)
   private var count = 0
   /// Requests settled.
   private var done = 0
   /// Bytes received of the answer to request ``done``.
   private var received = 0
+  /// When something was moved last, and when to look at the deadlines next, in nanoseconds.
+  private var lastProgress: UInt64 = 0
+  private var nextLook: UInt64 = 0
   private var settlement = Settlement()
   /// What was settled since the peer's counters were told.
   private var counts = TCPStatistics.Counts()
@@ -51,7 +71,7 @@ final class TCPLane {
   private let headers = UnsafeMutableRawPointer.allocate(
     byteCount: (windowLimit + 1) * TCPRequestHeader.length, alignment: 8)
   private let statuses = UnsafeMutableRawPointer.allocate(byteCount: windowLimit * TCPStatusFrame.length, alignment: 8)
-  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2 * windowLimit + 1)
+  private var parts = StreamParts(capacity: 2 * windowLimit + 1)
   /// Where the bytes of GPUs stop on their way; made when it is first needed.
   private var staging: StagingBuffer?
   /// The places in it of the window's requests whose memory is a GPU's.
@@ -59,6 +79,8 @@ final class TCPLane {
 
   /// A payload from this size on is received by itself, with one call that comes back when it is complete.
   private static let largePayload = 64 << 10
+  /// How long a caller waits at most for answers to others' requests before it looks after its own, in nanoseconds.
+  private static let courtesy: UInt64 = 5_000_000
 
   init(_ peer: TCPPeer, number: Int) {
     self.peer = peer
@@ -70,28 +92,36 @@ final class TCPLane {
     window.deallocate()
     headers.deallocate()
     statuses.deallocate()
-    parts.deallocate()
     places.deallocate()
   }
 
   /// The life of the lane's thread.
   func run() {
-    while peer.awaitWork(lane: number) {
-      // A connection that the peer has closed meanwhile takes bytes, and loses them.
-      if socket >= 0, !StreamSocket.isQuiet(socket) { disconnect() }
-      guard socket >= 0 || connect() else { continue }
-      count = peer.take(into: window, limit: careful > 0 ? 1 : Self.windowLimit)
-      guard count > 0 else { continue }
-      careful = max(0, careful - 1)
-      if let fault = exchange() {
-        recover(from: fault)
-      } else {
-        exchanges += 1
-        if !peer.options.keepsConnections { disconnect() }
+    while let work = peer.awaitWork(lane: number) {
+      if case .requests = work {
+        if socket >= 0, !isOpen { disconnect() }
+        guard socket >= 0 || connect() else { continue }
+        let count = peer.take(into: window, limit: limit)
+        guard count > 0 else { continue }
+        begin(count)
       }
+      _ = carryOn(until: .max, for: nil)
     }
-    disconnect()
+    if socket >= 0 { close(socket) }
   }
+
+  /// Requests that the next exchange may have.
+  var limit: Int { careful > 0 ? 1 : Self.windowLimit }
+
+  /// Whether the connection is open, as far as is known here: one that the peer has closed takes bytes, and loses them.
+  /// Asked before every exchange: a request has one second chance, and all connections may have gone at once.
+  var isOpen: Bool { StreamSocket.isQuiet(socket) }
+
+  /// Whether the peer is yet to get a part of the requests.
+  var isSending: Bool { phase == .loaded || phase == .sending }
+
+  /// The batch of the request whose answer is due.
+  var batch: BatchPointer? { done < count ? window[done].pointee.batch : nil }
 
   private func connect() -> Bool {
     guard peer.awaitTurn() else { return false }
@@ -139,18 +169,55 @@ final class TCPLane {
 
   // MARK: Exchange
 
-  private func exchange() -> Fault? {
+  /// The first `count` of ``window`` are to be exchanged.
+  func begin(_ count: Int) {
+    self.count = count
+    careful = max(0, careful - 1)
     done = 0
     received = 0
-    if let fault = stage() { return fault }
-    if let fault = send() {
-      // The peer may have said why before it closed.
-      if case .closed = fault, isAcknowledged, let reason = receive(onlyWhatIsThere: true), case .rejected = reason {
-        return reason
-      }
-      return fault
+    phase = .loaded
+  }
+
+  /// Moves the exchange on until it is over.
+  ///
+  /// - Parameters:
+  ///   - deadline: How long the caller has time, in nanoseconds of the monotonic clock: it leaves then. 0: not at all.
+  ///     What has just been sent is left without a look for the answer, then.
+  ///   - batch: What the caller waits for; it leaves when that is settled.
+  /// - Returns: false where the exchange is left before it is over.
+  func carryOn(until deadline: UInt64, for batch: BatchPointer?) -> Bool {
+    if let fault = move(until: deadline, for: batch) {
+      recover(from: fault)
+    } else {
+      guard done == count else { return false }
+      exchanges += 1
+      if !peer.options.keepsConnections { disconnect() }
     }
-    return receive(onlyWhatIsThere: false)
+    phase = .over
+    return true
+  }
+
+  private func move(until deadline: UInt64, for batch: BatchPointer?) -> Fault? {
+    if phase == .loaded {
+      if let fault = stage() { return fault }
+      layOut()
+      lastProgress = Clock.now
+      nextLook = lastProgress &+ TCPPeer.tick / 2
+      phase = .sending
+    }
+    if phase == .sending {
+      if let fault = send(until: deadline, for: batch) {
+        // The peer may have said why before it closed.
+        if case .closed = fault, isAcknowledged, let reason = receive(until: 0, for: nil), case .rejected = reason {
+          return reason
+        }
+        return fault
+      }
+      guard parts.isEmpty else { return nil }
+      phase = .receiving
+      if deadline == 0 { return nil }
+    }
+    return receive(until: deadline, for: batch)
   }
 
   /// Whether a read of one byte follows the requests, which end with a write that nothing acknowledges. A server takes
@@ -183,8 +250,9 @@ final class TCPLane {
     settlement.flush()
   }
 
-  private func send() -> Fault? {
-    var total = 0
+  /// Lays out what is to be sent.
+  private func layOut() {
+    parts.removeAll()
     for index in 0..<count {
       let request = window[index]
       let isWrite = request.pointee.opcode == .write
@@ -193,99 +261,119 @@ final class TCPLane {
         isWrite ? .write : .read, address: request.pointee.remote,
         size: UInt64(truncatingIfNeeded: request.pointee.length), isAcknowledged: isAcknowledged
       ).encode(into: place)
-      parts[total] = clinux_part(base: place, length: TCPRequestHeader.length)
-      total += 1
-      if isWrite {
-        parts[total] = clinux_part(base: memory(of: index), length: request.pointee.length)
-        total += 1
-      }
+      parts.append(place, TCPRequestHeader.length)
+      if isWrite { parts.append(memory(of: index), request.pointee.length) }
     }
     if hasFence {
       let place = headers + count * TCPRequestHeader.length
       TCPRequestHeader(.read, address: window[count - 1].pointee.remote, size: 1, isAcknowledged: false)
         .encode(into: place)
-      parts[total] = clinux_part(base: place, length: TCPRequestHeader.length)
-      total += 1
+      parts.append(place, TCPRequestHeader.length)
     }
-    var first = 0
-    var lastProgress = Clock.now
-    while first < total {
-      let sent = clinux_send(socket, parts + first, total - first, 0)
+  }
+
+  private func send(until deadline: UInt64, for batch: BatchPointer?) -> Fault? {
+    while !parts.isEmpty {
+      let blocks = mayBlock(until: deadline, for: batch)
+      let sent = parts.send(to: socket, blocks ? 0 : StreamSocket.dontWait)
       if sent > 0 {
         lastProgress = Clock.now
-        advance(&first, by: sent)
-      } else if let fault = fault(sent, since: lastProgress, limit: peer.options.progressTimeout, "took nothing") {
-        return fault
-      }
-    }
-    return nil
-  }
-
-  private func advance(_ first: inout Int, by bytes: Int) {
-    var rest = bytes
-    while rest > 0 {
-      let here = parts[first].length
-      guard rest >= here else {
-        parts[first].base += rest
-        parts[first].length -= rest
-        return
-      }
-      rest -= here
-      first += 1
-    }
-  }
-
-  private func receive(onlyWhatIsThere: Bool) -> Fault? {
-    let statusLength = isAcknowledged ? TCPStatusFrame.length : 0
-    var lastProgress = Clock.now
-    while done < count {
-      let (total, isLarge) = expect(statusLength)
-      let flags = onlyWhatIsThere ? StreamSocket.dontWait : isLarge ? StreamSocket.waitForAll : 0
-      let bytes = clinux_receive(socket, parts, total, flags)
-      guard bytes > 0 else {
-        if onlyWhatIsThere { return .closed("") }
-        // Before anything of the answer is here, it is the answer that is late.
-        let limit = received == 0 ? peer.options.statusTimeout : peer.options.progressTimeout
-        if let fault = fault(bytes, since: lastProgress, limit: limit, "answered nothing") { return fault }
+        parts.advance(by: sent)
         continue
       }
-      lastProgress = Clock.now
-      let fault = accept(bytes, statusLength)
-      flush()
-      if let fault { return fault }
+      let limit = peer.options.progressTimeout
+      switch stall(sent, blocks ? 0 : POLLOUT, until: deadline, for: batch, limit: limit, "took nothing") {
+      case .again: continue
+      case .leave: return nil
+      case .end(let fault): return fault
+      }
     }
     return nil
   }
 
-  /// Lays out where the answers that are due go. Returns the number of parts, and whether it is one large payload.
-  private func expect(_ statusLength: Int) -> (parts: Int, isLarge: Bool) {
-    var total = 0
+  private func receive(until deadline: UInt64, for batch: BatchPointer?) -> Fault? {
+    let statusLength = isAcknowledged ? TCPStatusFrame.length : 0
+    while done < count {
+      let isLarge = expect(statusLength)
+      let blocks = mayBlock(until: deadline, for: batch)
+      let bytes = parts.receive(
+        from: socket, !blocks ? StreamSocket.dontWait : isLarge ? StreamSocket.waitForAll : 0)
+      if bytes > 0 {
+        lastProgress = Clock.now
+        let fault = accept(bytes, statusLength)
+        flush()
+        if let fault { return fault }
+        if isSettled(batch), done < count { return nil }
+        continue
+      }
+      // Before anything of the answer is here, it is the answer that is late.
+      let limit = received == 0 ? peer.options.statusTimeout : peer.options.progressTimeout
+      switch stall(bytes, blocks ? 0 : POLLIN, until: deadline, for: batch, limit: limit, "answered nothing") {
+      case .again: continue
+      case .leave: return nil
+      case .end(let fault): return fault
+      }
+    }
+    return nil
+  }
+
+  /// Whether a call may block, which it does for ``TCPPeer/tick`` at most: a caller must have that much time, and wait
+  /// for no more than its own.
+  private func mayBlock(until deadline: UInt64, for batch: BatchPointer?) -> Bool {
+    guard deadline > 0, batch == nil || window[done].pointee.batch == batch else { return false }
+    if deadline == .max { return true }
+    let now = Clock.now
+    return now < deadline && deadline &- now >= TCPPeer.tick
+  }
+
+  private func isSettled(_ batch: BatchPointer?) -> Bool {
+    batch.map { $0.pointee.outstanding.load(ordering: .acquiring) == 0 } ?? false
+  }
+
+  /// What follows from a call that has moved nothing. Where it did not wait, this does, until the socket is ready for
+  /// `event`, or for a while.
+  private func stall(
+    _ result: Int, _ event: Int32, until deadline: UInt64, for batch: BatchPointer?, limit: UInt64, _ what: String
+  ) -> Step {
+    let code = errno
+    guard result < 0 else { return .end(.closed("it was closed")) }
+    guard code == EAGAIN || code == EINTR else { return .end(.closed(StreamSocket.describe(code))) }
+    let now = Clock.now
+    if now >= nextLook {
+      nextLook = now &+ TCPPeer.tick / 2
+      peer.sweep()
+      if window[done].pointee.deadline <= now { return .end(.expired) }
+      if now &- lastProgress >= limit {
+        return .end(.stuck("the peer \(what) for \(limit / 1_000_000_000) s"))
+      }
+    }
+    guard now < deadline, !isSettled(batch) else { return .leave }
+    if event != 0 {
+      StreamSocket.wait(socket, for: event, nanoseconds: min(deadline &- now, Self.courtesy))
+    }
+    return .again
+  }
+
+  /// Lays out where the answers that are due go. Returns whether it is one large payload.
+  private func expect(_ statusLength: Int) -> Bool {
+    parts.removeAll()
     var offset = received
-    var index = done
-    while index < count {
+    for index in done..<count {
       let request = window[index]
       let payload = request.pointee.opcode == .read ? request.pointee.length : 0
       if offset < statusLength {
-        parts[total] = clinux_part(
-          base: statuses + index * TCPStatusFrame.length + offset, length: statusLength - offset)
-        total += 1
+        parts.append(statuses + index * TCPStatusFrame.length + offset, statusLength - offset)
       }
       let skipped = max(0, offset - statusLength)
       if payload > 0 {
-        parts[total] = clinux_part(
-          base: memory(of: index).map { $0 + skipped }, length: payload - skipped)
-        total += 1
-        if payload - skipped >= Self.largePayload { return (total, total <= 2) }
+        parts.append(memory(of: index).map { $0 + skipped }, payload - skipped)
+        if payload - skipped >= Self.largePayload { return parts.count <= 2 }
       }
       offset = 0
-      index += 1
     }
-    if hasFence {
-      // What the byte is does not matter.
-      parts[total] = clinux_part(base: statuses, length: 1)
-      total += 1
-    }
-    return (total, false)
+    // What the byte is does not matter.
+    if hasFence { parts.append(statuses, 1) }
+    return false
   }
 
   /// Settles what `bytes` more received bytes complete. Writes without an acknowledgement are complete when anything
@@ -305,18 +393,6 @@ final class TCPLane {
       }
       if received == length { completeFirst() }
     }
-    return nil
-  }
-
-  /// What it means that a call has moved nothing.
-  private func fault(_ result: Int, since lastProgress: UInt64, limit: UInt64, _ what: String) -> Fault? {
-    let code = errno
-    guard result < 0 else { return .closed("it was closed") }
-    guard code == EAGAIN || code == EINTR else { return .closed(StreamSocket.describe(code)) }
-    peer.sweep()
-    let now = Clock.now
-    if window[done].pointee.deadline <= now { return .expired }
-    if now &- lastProgress >= limit { return .stuck("the peer \(what) for \(limit / 1_000_000_000) s") }
     return nil
   }
 

@@ -7,7 +7,7 @@ internal import Wire
 /// A TCP data listener at the other end: what waits to go there, and the lanes that take it.
 ///
 /// Requests wait linked to each other, in one bounded queue from which all lanes help themselves. Whoever finds it full
-/// waits for room; nothing fails for being too much.
+/// waits for room; nothing fails for being too much. A lane that is idle is lent to callers: see ``TCPLane``.
 final class TCPPeer: @unchecked Sendable {
   /// Why a connection is not one to the engine that was planned for.
   enum Doubt {
@@ -39,9 +39,46 @@ final class TCPPeer: @unchecked Sendable {
   private let inquiry: Inquiry
   private let log: EventLog
 
-  private let monitor = Monitor()
-  /// There is work for an idle lane.
-  private let work: Condition
+  /// What a lane's thread is to do.
+  enum Work {
+    /// To take from the queue.
+    case requests
+    /// To go on with what a caller has begun.
+    case exchange
+  }
+
+  /// A lane, as the others see it.
+  struct Slot {
+    enum State {
+      /// There is no thread.
+      case absent
+      /// Idle: whoever wants it may have it.
+      case resting
+      /// Its thread has it.
+      case busy
+      /// A caller has it.
+      case lent
+      /// In the middle of an exchange, and nobody has it.
+      case left
+    }
+
+    var state = State.absent
+    var lane: TCPLane?
+    /// -1 for none.
+    var socket: Int32 = -1
+    /// Since when nobody has it, in nanoseconds.
+    var leftSince: UInt64 = 0
+    /// How often it was lent.
+    var loans = 0
+    /// Whether its thread has been called.
+    var isCalled = false
+    /// Whether its thread looks now and then whether it was left.
+    var isWatched = false
+    /// Rings for its thread.
+    let bell: Condition
+  }
+
+  let monitor = Monitor()
   /// There is room for a caller.
   private let room: Condition
   /// A lane that wants to connect may look again.
@@ -50,22 +87,24 @@ final class TCPPeer: @unchecked Sendable {
   private let ended: Condition
 
   // All of the following belongs to the holder of the monitor.
-  private var head: WorkRequestPointer?
+  var head: WorkRequestPointer?
   private var tail: WorkRequestPointer?
   private var count = 0
   private var bytes = 0
-  /// Per lane: whether its thread runs, and the socket it uses, -1 for none.
-  private var isRunning: [Bool]
-  private var sockets: [Int32]
+  var slots: [Slot] = []
   private var running = 0
-  private var idle = 0
   private var isConnecting = false
   /// No connection is tried before this moment, in nanoseconds.
   private var nextAttempt: UInt64 = 0
-  private var isClosed = false
+  var isClosed = false
 
   /// A lane looks at its deadlines this often, in nanoseconds.
   static let tick: UInt64 = 200_000_000
+  /// A lane that a caller has left is taken up by its thread after this long, in nanoseconds, which then looks this
+  /// often, and stops looking after so many times without a loan.
+  private static let attendance: UInt64 = 1_000_000
+  private static let glance: UInt64 = 2_000_000
+  private static let glances = 50
   /// A lane that had nothing to do for this long ends, and its connection with it.
   private static let idleTime: UInt64 = 60_000_000_000
   /// After a round of connecting that failed, in nanoseconds.
@@ -74,6 +113,11 @@ final class TCPPeer: @unchecked Sendable {
   /// into the staging buffer.
   private static let smallestShare = 128 << 10
   private static let largestShare = min(1 << 20, StagingBuffer.length)
+  /// Another lane is woken for each so many bytes that wait. Who waits for them takes a lane as well, and every lane
+  /// costs two threads their turns.
+  private static let loadOfLane = 1 << 20
+  /// What a caller sends itself while it submits, in bytes: more would keep it from what it has to do meanwhile.
+  static let submitLimit = 64 << 10
 
   init(
     name: String, host: String, port: UInt16, version: Int, life: PeerLife, options: TCPOptions, traffic: Traffic,
@@ -89,12 +133,10 @@ final class TCPPeer: @unchecked Sendable {
     self.traffic = traffic
     self.inquiry = inquiry
     log = EventLog(logger)
-    work = Condition(monitor)
     room = Condition(monitor)
     turn = Condition(monitor)
     ended = Condition(monitor)
-    isRunning = Array(repeating: false, count: options.lanes)
-    sockets = Array(repeating: -1, count: options.lanes)
+    for _ in 0..<options.lanes { slots.append(Slot(bell: Condition(monitor))) }
   }
 
   // MARK: Callers
@@ -114,6 +156,11 @@ final class TCPPeer: @unchecked Sendable {
     var rest: WorkRequestPointer? = oldest
     var outcome = TransferStatus.State.failed
     monitor.lock()
+    if let lane = borrow(for: oldest) {
+      monitor.unlock()
+      giveBack(lane, isOver: lane.carryOn(until: 0, for: nil))
+      return
+    }
     while !isClosed, let request = rest {
       if count >= options.queueLimit, mayWait {
         wakeLanes()
@@ -133,30 +180,63 @@ final class TCPPeer: @unchecked Sendable {
 
   // MARK: Lanes
 
-  /// Waits until there is something to send. Returns false when the lane is to end, which is counted already.
-  func awaitWork(lane: Int) -> Bool {
+  /// Waits until there is something to do for the thread of a lane. Returns nil when it is to end, which is counted
+  /// already.
+  func awaitWork(lane: Int) -> Work? {
     monitor.lock()
     defer { monitor.unlock() }
-    let patience = Clock.now &+ Self.idleTime
-    while head == nil, !isClosed {
-      idle += 1
-      let isInTime = work.wait(until: patience)
-      idle -= 1
-      if !isInTime, head == nil { break }
+    if slots[lane].state == .busy { slots[lane].state = .resting }
+    var patience = Clock.now &+ Self.idleTime
+    var loans = slots[lane].loans
+    var glances = 0
+    while true {
+      let now = Clock.now
+      let isCalled = slots[lane].isCalled
+      slots[lane].isCalled = false
+      if slots[lane].state == .resting {
+        if isClosed || (head == nil && now >= patience) { break }
+        if head != nil {
+          slots[lane].state = .busy
+          return .requests
+        }
+      }
+      if slots[lane].state == .left, isClosed || isCalled || now &- slots[lane].leftSince >= Self.attendance {
+        slots[lane].state = .busy
+        return .exchange
+      }
+      if slots[lane].loans != loans || slots[lane].state != .resting {
+        loans = slots[lane].loans
+        patience = now &+ Self.idleTime
+        glances = 0
+        slots[lane].isWatched = true
+      } else {
+        glances += 1
+        slots[lane].isWatched = slots[lane].isWatched && glances <= Self.glances
+      }
+      _ = slots[lane].bell.wait(until: slots[lane].isWatched ? now &+ Self.glance : patience)
     }
-    guard head != nil, !isClosed else {
-      isRunning[lane] = false
-      running -= 1
-      ended.broadcast()
-      return false
-    }
-    return true
+    slots[lane].state = .absent
+    slots[lane].lane = nil
+    slots[lane].socket = -1
+    slots[lane].isWatched = false
+    running -= 1
+    ended.broadcast()
+    return nil
   }
 
   /// Takes a share of the queue: requests that can be sent in one go, and answered in one go after. Returns how many.
   func take(into window: UnsafeMutablePointer<WorkRequestPointer>, limit: Int) -> Int {
     monitor.lock()
     let expired = popExpired()
+    let taken = fill(window, limit: limit)
+    announceRoom()
+    monitor.unlock()
+    settle(expired, as: .timedOut)
+    return taken
+  }
+
+  /// For the holder of the monitor.
+  func fill(_ window: UnsafeMutablePointer<WorkRequestPointer>, limit: Int) -> Int {
     let share = min(max(bytes / options.lanes, Self.smallestShare), Self.largestShare)
     var taken = 0
     var size = 0
@@ -172,9 +252,6 @@ final class TCPPeer: @unchecked Sendable {
       size += request.pointee.length
       taken += 1
     }
-    announceRoom()
-    monitor.unlock()
-    settle(expired, as: .timedOut)
     return taken
   }
 
@@ -251,7 +328,7 @@ final class TCPPeer: @unchecked Sendable {
     isConnecting = false
     turn.broadcast()
     guard !isClosed else { return false }
-    sockets[lane] = socket
+    slots[lane].socket = socket
     return true
   }
 
@@ -325,7 +402,7 @@ final class TCPPeer: @unchecked Sendable {
     if let error, error.code == .peerRestarted { failure = error }
     monitor.lock()
     // Where another lane is connected, that may be the engine that is meant.
-    let failed = isGone || (isFinal && !sockets.contains { $0 >= 0 }) ? popAll() : nil
+    let failed = isGone || (isFinal && !slots.contains { $0.socket >= 0 }) ? popAll() : nil
     connectLater()
     monitor.unlock()
     let number = settle(failed, as: .failed)
@@ -384,7 +461,7 @@ final class TCPPeer: @unchecked Sendable {
   /// The lane is about to close its socket.
   func disconnected(lane: Int) {
     monitor.lock()
-    sockets[lane] = -1
+    slots[lane].socket = -1
     monitor.unlock()
   }
 
@@ -394,7 +471,7 @@ final class TCPPeer: @unchecked Sendable {
   /// Breaks the connections as a network would, for tests.
   func breakConnections() {
     monitor.lock()
-    for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+    for slot in slots where slot.socket >= 0 { shutdown(slot.socket, Int32(SHUT_RDWR)) }
     monitor.unlock()
   }
 
@@ -405,8 +482,8 @@ final class TCPPeer: @unchecked Sendable {
     monitor.lock()
     isClosed = true
     let failed = popAll()
-    for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
-    work.broadcast()
+    for slot in slots where slot.socket >= 0 { shutdown(slot.socket, Int32(SHUT_RDWR)) }
+    for slot in slots { slot.bell.broadcast() }
     room.broadcast()
     turn.broadcast()
     monitor.unlock()
@@ -444,7 +521,7 @@ final class TCPPeer: @unchecked Sendable {
   }
 
   /// All deadlines are equally far from submission, so the queue is nearly sorted by them.
-  private func popExpired() -> WorkRequestPointer? {
+  func popExpired() -> WorkRequestPointer? {
     guard let first = head else { return nil }
     let now = Clock.now
     guard first.pointee.deadline <= now else { return nil }
@@ -466,25 +543,40 @@ final class TCPPeer: @unchecked Sendable {
     return first
   }
 
-  private func announceRoom() {
+  func announceRoom() {
     if count < options.queueLimit { room.broadcast() }
   }
 
-  /// Wakes, or starts, as many lanes as what waits is worth.
-  private func wakeLanes() {
+  /// Wakes the thread of a lane.
+  func call(_ lane: Int) {
+    guard !slots[lane].isCalled else { return }
+    slots[lane].isCalled = true
+    slots[lane].bell.signal()
+  }
+
+  /// Wakes, or starts, as many lanes as what waits is worth: those with a connection first.
+  func wakeLanes() {
     guard count > 0, !isClosed else { return }
-    let wanted = max((count - 1) / TCPLane.windowLimit, (bytes - 1) / (2 * Self.smallestShare)) + 1
-    for _ in 0..<min(wanted, idle) { work.signal() }
-    var missing = min(wanted - idle, options.lanes - running)
-    while missing > 0, let free = isRunning.firstIndex(of: false) {
-      missing -= 1
-      isRunning[free] = true
+    var wanted = max((count - 1) / TCPLane.windowLimit, (bytes - 1) / Self.loadOfLane) + 1
+    for pass in 0...1 {
+      for lane in slots.indices where slots[lane].state == .resting && (slots[lane].socket >= 0) == (pass == 0) {
+        guard wanted > 0 else { return }
+        wanted -= 1
+        call(lane)
+      }
+    }
+    while wanted > 0, let free = slots.firstIndex(where: { $0.state == .absent }) {
+      wanted -= 1
+      let lane = TCPLane(self, number: free)
+      slots[free].state = .busy
+      slots[free].lane = lane
       running += 1
       do {
-        let thread = try Thread(name: "moonrail-lane-\(free)") { [self] in TCPLane(self, number: free).run() }
+        let thread = try Thread(name: "moonrail-lane-\(free)") { lane.run() }
         thread.detach()
       } catch {
-        isRunning[free] = false
+        slots[free].state = .absent
+        slots[free].lane = nil
         running -= 1
         // With a lane at work, the rest is only slower. Without one, nobody would ever take it.
         guard running == 0 else { return }
@@ -502,7 +594,7 @@ final class TCPPeer: @unchecked Sendable {
 
   /// Settles the requests that are linked from `first` on. Returns how many.
   @discardableResult
-  private func settle(_ first: WorkRequestPointer?, as state: TransferStatus.State) -> Int {
+  func settle(_ first: WorkRequestPointer?, as state: TransferStatus.State) -> Int {
     guard first != nil else { return 0 }
     var settlement = Settlement()
     var cursor = first

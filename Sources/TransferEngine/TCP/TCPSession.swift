@@ -23,12 +23,44 @@ final class TCPSession: @unchecked Sendable {
   /// Set when it is ended from outside, so that it is not ended twice.
   private let isEnding = Atomic<Bool>(false)
 
-  private let header = UnsafeMutableRawPointer.allocate(byteCount: TCPRequestHeader.length, alignment: 8)
+  // What has been received beyond what was asked for: bytes `first..<last` of `input`.
+  private let input = UnsafeMutableRawPointer.allocate(byteCount: TCPSession.inputLength, alignment: 8)
+  private var first = 0
+  private var last = 0
+  /// How much of ``input`` a call may fill.
+  private var lookahead = TCPRequestHeader.length
+  private var arrival = StreamParts(capacity: 2)
+
+  // Answers that are not sent yet: what is pipelined is answered together.
+  private var output = StreamParts(capacity: 2 * TCPSession.answerLimit + 1)
+  /// What the answers are to, counted when they are sent.
+  private var answered = TCPStatistics.Counts()
+  /// Bytes moved for them, and those that wait in the answers.
+  private var answeredBytes = 0
+  private var outputBytes = 0
+  /// The registrations that the answers are read from. None of them can be withdrawn before they are sent.
+  private let uses = UnsafeMutablePointer<UnsafeMutablePointer<RegionUse>>.allocate(capacity: TCPSession.answerLimit)
+  private var useCount = 0
+  /// As many status frames as there may be answers: what says that all is well needs no writing.
+  private let approvals = UnsafeMutableRawPointer.allocate(
+    byteCount: TCPSession.answerLimit * TCPStatusFrame.length, alignment: 8)
+  /// Whether the last part of ``output`` is of ``approvals``, and how many.
+  private var approvalRun = 0
   private let status = UnsafeMutableRawPointer.allocate(byteCount: TCPStatusFrame.length, alignment: 8)
   /// Where the bytes of GPUs stop on their way; made when it is first needed, by the session's thread.
   private var staging: StagingBuffer?
-  private let parts = UnsafeMutablePointer<clinux_part>.allocate(capacity: 2)
 
+  /// Answers that are sent together.
+  private static let answerLimit = 32
+  /// Requests of together so many bytes are answered even if more are there.
+  private static let answerBytes = 256 << 10
+  /// Headers and small payloads are received together, up to so many bytes, and small payloads copied from there.
+  private static let inputLength = 16 << 10
+  /// After a payload of this size no more than the next header is received with it: what follows is as large, and goes
+  /// to its place at once.
+  private static let largePayload = 8 << 10
+  /// The end of a payload is received together with the next header; what comes before it, of a long one, by itself.
+  private static let tail = 64 << 10
   /// A request may take the progress timeout once for each of so many bytes: a peer that sends a byte now and then does
   /// not hold a buffer for ever.
   private static let bytesPerTimeout: UInt64 = 8 << 20
@@ -42,12 +74,16 @@ final class TCPSession: @unchecked Sendable {
     self.progressTimeout = progressTimeout
     self.log = log
     waiting = Atomic(Clock.now)
+    for index in 0..<Self.answerLimit {
+      TCPStatusFrame.ok.encode(into: approvals + index * TCPStatusFrame.length)
+    }
   }
 
   deinit {
-    header.deallocate()
+    input.deallocate()
+    uses.deallocate()
+    approvals.deallocate()
     status.deallocate()
-    parts.deallocate()
   }
 
   // MARK: For the server
@@ -77,34 +113,41 @@ final class TCPSession: @unchecked Sendable {
     guard let registry else { return }
     self.registry = nil
     while readHeader() {
-      waiting.store(0, ordering: .relaxed)
+      if idleSince != 0 { waiting.store(0, ordering: .relaxed) }
+      let header = input + first
+      first += TCPRequestHeader.length
       if let hello = TCPHello(decoding: header) {
-        guard answer(hello) else { return }
+        guard answer(hello) else { break }
       } else {
-        let request = TCPRequestHeader(decoding: header)
-        let isServed = serve(request, of: registry)
-        served.addAlone(
-          isServed ? TCPStatistics.Counts(bytes: request.size, operations: 1) : TCPStatistics.Counts(failures: 1))
-        guard isServed else { return }
+        guard serve(TCPRequestHeader(decoding: header), of: registry) else { break }
       }
-      waiting.store(Clock.now, ordering: .relaxed)
+      // A peer that has sent nothing more may wait for the answer.
+      if first == last, !flush() { break }
+      if last - first < TCPRequestHeader.length { waiting.store(Clock.now, ordering: .relaxed) }
     }
+    // A connection that ends is still owed what it was served.
+    _ = flush()
   }
 
-  /// Returns false when the connection is over, or a header takes too long.
+  /// Makes sure that the next header is in ``input``. Returns false when the connection is over, or a header takes too
+  /// long.
   private func readHeader() -> Bool {
-    var length = 0
-    var start: UInt64 = 0
-    while length < TCPRequestHeader.length {
-      let bytes = recv(socket, header + length, TCPRequestHeader.length - length, 0)
+    guard last - first < TCPRequestHeader.length else { return true }
+    input.copyMemory(from: input + first, byteCount: last - first)
+    last -= first
+    first = 0
+    var start = Clock.now
+    while last < TCPRequestHeader.length {
+      let bytes = recv(socket, input + last, lookahead - last, hasAnswers ? StreamSocket.dontWait : 0)
       if bytes > 0 {
-        if length == 0 { start = Clock.now }
-        length += bytes
+        if last == 0 { start = Clock.now }
+        last += bytes
       } else {
         guard bytes < 0, errno == EAGAIN || errno == EINTR else { return false }
+        if hasAnswers, !flush() { return false }
       }
       // Between requests a peer may be silent as long as it likes; inside of one it may not.
-      if length > 0, length < TCPRequestHeader.length, Clock.now &- start > progressTimeout { return false }
+      if last > 0, last < TCPRequestHeader.length, Clock.now &- start > progressTimeout { return false }
     }
     return true
   }
@@ -112,8 +155,7 @@ final class TCPSession: @unchecked Sendable {
   /// Says whether this is the life that is meant. If not, the connection is over: nothing may be written by its plan.
   private func answer(_ hello: TCPHello) -> Bool {
     let isMeant = hello == life
-    (isMeant ? TCPStatusFrame.sameLife : .otherLife).encode(into: status)
-    return send(status, TCPStatusFrame.length, nil, 0, until: Clock.now &+ progressTimeout) && isMeant
+    return flush() && reply(isMeant ? .sameLife : .otherLife, until: Clock.now &+ progressTimeout) && isMeant
   }
 
   private func serve(_ request: TCPRequestHeader, of registry: LocalRegistry) -> Bool {
@@ -122,26 +164,45 @@ final class TCPSession: @unchecked Sendable {
       let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: request.address))
     else {
       reject(request)
-      return false
+      return fail()
     }
-    // Until this is given back, the buffer cannot be unregistered.
-    defer { use.pointee.count.subtract(1, ordering: .releasing) }
+    // What was to be read before this has the bytes from before this.
+    if opcode == .write, useCount > 0, !flush() {
+      use.pointee.count.subtract(1, ordering: .releasing)
+      return fail()
+    }
     let length = Int(truncatingIfNeeded: request.size)
-    TCPStatusFrame.ok.encode(into: status)
-    if let gpu = use.pointee.gpu { return serve(request, address, length, from: gpu) }
-    let deadline = deadline(of: request)
-    switch opcode {
-    case .write:
-      guard receive(into: address, length, until: deadline) else { return false }
-      return !request.isAcknowledged || send(status, TCPStatusFrame.length, nil, 0, until: deadline)
-    case .read:
-      return send(status, request.isAcknowledged ? TCPStatusFrame.length : 0, address, length, until: deadline)
+    lookahead = opcode == .write && length >= Self.largePayload ? TCPRequestHeader.length : Self.inputLength
+    if opcode == .read, use.pointee.gpu == nil {
+      if request.isAcknowledged { approve() }
+      output.append(address, length)
+      approvalRun = 0
+      outputBytes += length
+      // Until this is given back, which is when it is sent, the buffer cannot be unregistered.
+      uses[useCount] = use
+      useCount += 1
+    } else {
+      defer { use.pointee.count.subtract(1, ordering: .releasing) }
+      if let gpu = use.pointee.gpu {
+        guard flush(), serve(request, address, length, from: gpu) else { return fail() }
+      } else {
+        guard receive(into: address, length, until: deadline(length)) else { return fail() }
+        if request.isAcknowledged { approve() }
+      }
     }
+    answered.add(TCPStatistics.Counts(bytes: request.size, operations: 1))
+    answeredBytes &+= length
+    return answered.operations < Self.answerLimit && answeredBytes < Self.answerBytes || flush()
   }
 
-  /// How long the whole of a request may take.
-  private func deadline(of request: TCPRequestHeader) -> UInt64 {
-    Clock.now &+ progressTimeout &* (2 &+ request.size / Self.bytesPerTimeout)
+  private func fail() -> Bool {
+    served.addAlone(TCPStatistics.Counts(failures: 1))
+    return false
+  }
+
+  /// How long moving `length` bytes may take.
+  private func deadline(_ length: Int) -> UInt64 {
+    Clock.now &+ progressTimeout &* (2 &+ UInt64(truncatingIfNeeded: length) / Self.bytesPerTimeout)
   }
 
   /// Serves a request for memory of a GPU, which a socket does not reach: piece by piece through the staging buffer.
@@ -150,8 +211,7 @@ final class TCPSession: @unchecked Sendable {
   ) -> Bool {
     if staging == nil { staging = StagingBuffer(gpu) }
     guard let buffer = staging.map({ $0.baseAddress }) else { return false }
-    let deadline = deadline(of: request)
-    let statusLength = request.isAcknowledged ? TCPStatusFrame.length : 0
+    let deadline = deadline(length)
     var done = 0
     do throws(CUDAError) {
       while done < length {
@@ -162,7 +222,9 @@ final class TCPSession: @unchecked Sendable {
           try gpu.copy(to: place, from: UInt(bitPattern: buffer), count: size)
         } else {
           try gpu.copy(to: UInt(bitPattern: buffer), from: place, count: size)
-          guard send(status, done == 0 ? statusLength : 0, buffer, size, until: deadline) else { return false }
+          if request.isAcknowledged, done == 0 { approve() }
+          output.append(buffer, size)
+          guard send(until: deadline) else { return false }
         }
         done += size
       }
@@ -172,43 +234,97 @@ final class TCPSession: @unchecked Sendable {
       if request.opcode == .write || done == 0 { refuse(request) }
       return false
     }
-    return request.opcode == .read || statusLength == 0 || send(status, statusLength, nil, 0, until: deadline)
+    if request.opcode == .write, request.isAcknowledged { approve() }
+    return true
   }
 
+  // MARK: Bytes
+
+  /// Receives a payload, and as much of what follows it as ``lookahead`` allows.
   private func receive(into address: UnsafeMutableRawPointer, _ length: Int, until deadline: UInt64) -> Bool {
-    var done = 0
+    var done = min(last - first, length)
+    if done > 0 {
+      address.copyMemory(from: input + first, byteCount: done)
+      first += done
+    }
+    guard done < length else { return true }
+    // Nothing is left in the input. Whoever sends much may want to hear first of what came before.
+    first = 0
+    last = 0
+    if hasAnswers, length - done > Self.answerBytes, !flush() { return false }
     while done < length {
-      let bytes = recv(socket, address + done, length - done, StreamSocket.waitForAll)
-      guard bytes > 0 || (bytes < 0 && errno == EINTR) else { return false }
-      done += max(0, bytes)
+      let rest = length - done
+      let isLong = rest > 2 * Self.tail
+      let wanted = isLong ? rest - Self.tail : rest
+      arrival.removeAll()
+      arrival.append(address + done, wanted)
+      if !isLong { arrival.append(input, lookahead) }
+      let flags = hasAnswers ? StreamSocket.dontWait : isLong ? StreamSocket.waitForAll : 0
+      let bytes = arrival.receive(from: socket, flags)
+      if bytes > 0 {
+        done += min(bytes, wanted)
+        last = max(0, bytes - wanted)
+      } else {
+        let code = errno
+        guard bytes < 0, code == EINTR || (code == EAGAIN && hasAnswers) else { return false }
+        // The peer may be waiting for an answer before it goes on.
+        guard !hasAnswers || flush() else { return false }
+      }
       if done < length, Clock.now > deadline { return false }
     }
     return true
   }
 
-  private func send(
-    _ first: UnsafeMutableRawPointer, _ firstLength: Int, _ second: UnsafeMutableRawPointer?, _ secondLength: Int,
-    until deadline: UInt64
-  ) -> Bool {
-    let total = firstLength + secondLength
-    var done = 0
-    while done < total {
-      var count = 0
-      if done < firstLength {
-        parts[count] = clinux_part(base: first + done, length: firstLength - done)
-        count += 1
-      }
-      let skipped = max(0, done - firstLength)
-      if secondLength > skipped {
-        parts[count] = clinux_part(base: second.map { $0 + skipped }, length: secondLength - skipped)
-        count += 1
-      }
-      let bytes = clinux_send(socket, parts, count, 0)
+  private var hasAnswers: Bool { answered.operations > 0 }
+
+  /// Adds the answer that all is well.
+  private func approve() {
+    if approvalRun > 0 {
+      output.extendLast(by: TCPStatusFrame.length)
+    } else {
+      output.append(approvals, TCPStatusFrame.length)
+    }
+    approvalRun += 1
+    outputBytes += TCPStatusFrame.length
+  }
+
+  /// Sends the answers that are due, and counts what they are to. Returns false if the connection is over.
+  private func flush() -> Bool {
+    guard hasAnswers else { return true }
+    let isSent = send(until: deadline(outputBytes))
+    if isSent {
+      served.addAlone(answered)
+    } else {
+      served.addAlone(TCPStatistics.Counts(failures: answered.operations))
+    }
+    answered = TCPStatistics.Counts()
+    answeredBytes = 0
+    return isSent
+  }
+
+  /// Sends ``output``, which is empty after it, whatever happens.
+  private func send(until deadline: UInt64) -> Bool {
+    defer {
+      output.removeAll()
+      outputBytes = 0
+      approvalRun = 0
+      for index in 0..<useCount { uses[index].pointee.count.subtract(1, ordering: .releasing) }
+      useCount = 0
+    }
+    while !output.isEmpty {
+      let bytes = output.send(to: socket, 0)
       guard bytes > 0 || (bytes < 0 && errno == EINTR) else { return false }
-      done += max(0, bytes)
-      if done < total, Clock.now > deadline { return false }
+      output.advance(by: max(0, bytes))
+      if !output.isEmpty, Clock.now > deadline { return false }
     }
     return true
+  }
+
+  /// Sends a status of its own.
+  private func reply(_ frame: TCPStatusFrame, until deadline: UInt64) -> Bool {
+    frame.encode(into: status)
+    output.append(status, TCPStatusFrame.length)
+    return send(until: deadline)
   }
 
   private func reject(_ request: TCPRequestHeader) {
@@ -220,9 +336,8 @@ final class TCPSession: @unchecked Sendable {
 
   /// Answers that the request was not carried out, which is the connection's last answer.
   private func refuse(_ request: TCPRequestHeader) {
-    guard request.isAcknowledged else { return }
-    TCPStatusFrame.rejected.encode(into: status)
-    guard send(status, TCPStatusFrame.length, nil, 0, until: Clock.now) else { return }
+    // In the order of the requests.
+    guard flush(), request.isAcknowledged, reply(.rejected, until: Clock.now) else { return }
     // Closing with unread bytes would reset the connection, and might take the answer back before the peer has it.
     shutdown(socket, Int32(SHUT_WR))
     var left = Self.farewell
