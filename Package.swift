@@ -85,6 +85,7 @@ let package = Package(
     .target(
       name: "SimulatedFabric", dependencies: ["CFabric", "Fabric"], path: "Tests/SimulatedFabric",
       swiftSettings: settings),
+    .target(name: "CHeap", path: "Tests/CHeap"),
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
@@ -115,7 +116,8 @@ let package = Package(
     .testTarget(
       name: "EngineFaultTests",
       dependencies: [
-        "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore, logging,
+        "CHeap", "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore,
+        logging,
       ],
       swiftSettings: settings),
     .testTarget(
