@@ -35,6 +35,7 @@ let package = Package(
     .library(name: "Moonrail", targets: ["Moonrail"]),
     .library(name: "TransferEngine", targets: ["TransferEngine"]),
     .library(name: "SimulatedFabric", targets: ["SimulatedFabric"]),
+    .library(name: "HostModel", targets: ["HostModel"]),
     .library(name: "MoonrailC", type: .dynamic, targets: ["CInterface"]),
     .executable(name: "moonrail", targets: ["MoonrailCommand"]),
   ],
@@ -85,6 +86,9 @@ let package = Package(
     .target(
       name: "SimulatedFabric", dependencies: ["CFabric", "Fabric"], path: "Tests/SimulatedFabric",
       swiftSettings: settings),
+    .target(
+      name: "HostModel", dependencies: ["Fabric", "SimulatedFabric", "TransferEngine", logging],
+      path: "Tests/HostModel", swiftSettings: settings),
     .target(name: "CHeap", path: "Tests/CHeap"),
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
@@ -120,6 +124,7 @@ let package = Package(
         logging,
       ],
       swiftSettings: settings),
+    .testTarget(name: "HostModelTests", dependencies: ["HostModel"], swiftSettings: settings),
     .testTarget(
       name: "StoreTests",
       dependencies: [
