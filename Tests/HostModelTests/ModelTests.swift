@@ -69,13 +69,14 @@ import Testing
     assumptions.engineInstructions = 10
     assumptions.providerInstructions = 0
     assumptions.roundTrip = 1000
-    // Eight operations of 64 KiB in each millisecond that an answer takes, which is all that there are credits for.
+    // Eight operations of 64 KiB in each millisecond that an answer takes, which is all that there are credits for; and
+    // not quite all, since a rail keeps some of them for other peers.
     let model = try Model(host(nics: 1, credits: 8), assumptions)
     let few = try model.predict(block: 65_536)
-    let carrying = 8 * 65_536 / (host(nics: 1).wireRate * assumptions.wireEfficiency)
-    let expected = 8 * 65_536 / (1_000_000 + carrying / 8)
+    let carrying = 65_536 / (host(nics: 1).wireRate * assumptions.wireEfficiency)
+    let most = 8 * 65_536 / (1_000_000 + carrying)
     #expect(few.limit == .latency)
-    #expect(few.rate > 0.9 * expected && few.rate < 1.1 * expected, "\(few) \(expected)")
+    #expect(few.rate > 0.8 * most && few.rate < 1.001 * most, "\(few) \(most)")
     #expect(try rate(host(nics: 1, credits: 16), assumptions, 65_536) > 1.8 * few.rate)
     assumptions.roundTrip = 1
     #expect(try rate(host(nics: 1, credits: 8), assumptions, 65_536) > 0.9 * 12.5 * assumptions.wireEfficiency)
