@@ -1,7 +1,7 @@
 # The commands of this project. What they do is in scripts/.
 
 .PHONY: help setup build c-library install-c wheel demo test test-efa test-hosts test-python test-clients lint format \
-  bench bench-peers bench-python clean
+  bench bench-model bench-peers bench-python clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
@@ -15,7 +15,8 @@ help:
 	@echo 'make lint      check the format of the Swift files; make format rewrites them'
 	@echo 'make bench     what an operation costs in the engine; make bench-python a call from Python'
 	@echo 'make bench-peers  beside upstream'"'"'s own builds, iperf3 and loops in C, in turns; takes two hours'
-	@echo 'make bench-peers ARGS=--quick  the same in two minutes; ARGS=--help lists what else there is'
+	@echo 'make bench-peers ARGS=--quick  the same in minutes; ARGS=--help lists what else there is'
+	@echo 'make bench-model  what hosts with EFA would move, by a model; see scripts/bench-model.sh --help'
 	@echo 'make clean     remove everything that was built'
 
 setup:
@@ -61,6 +62,9 @@ format:
 
 bench:
 	@scripts/bench.sh
+
+bench-model:
+	@scripts/bench-model.sh
 
 bench-peers:
 	@scripts/bench-peers.sh $(ARGS)

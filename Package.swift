@@ -35,6 +35,7 @@ let package = Package(
     .library(name: "Moonrail", targets: ["Moonrail"]),
     .library(name: "TransferEngine", targets: ["TransferEngine"]),
     .library(name: "SimulatedFabric", targets: ["SimulatedFabric"]),
+    .library(name: "HostModel", targets: ["HostModel"]),
     .library(name: "MoonrailC", type: .dynamic, targets: ["CInterface"]),
     .executable(name: "moonrail", targets: ["MoonrailCommand"]),
   ],
@@ -86,6 +87,10 @@ let package = Package(
       name: "SimulatedFabric", dependencies: ["CFabric", "Fabric"], path: "Tests/SimulatedFabric",
       swiftSettings: settings),
     .target(
+      name: "HostModel", dependencies: ["Fabric", "SimulatedFabric", "TransferEngine", logging],
+      path: "Tests/HostModel", swiftSettings: settings),
+    .target(name: "CHeap", path: "Tests/CHeap"),
+    .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
       name: "TestPeer", dependencies: ["Cuda", "Memory", "Topology", "TransferEngine", logging], path: "Tests/Peer",
@@ -115,9 +120,11 @@ let package = Package(
     .testTarget(
       name: "EngineFaultTests",
       dependencies: [
-        "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore, logging,
+        "CHeap", "TransferEngine", "SimulatedFabric", "Memory", "Fabric", "CFabric", "Wire", "Metadata", nio, nioCore,
+        logging,
       ],
       swiftSettings: settings),
+    .testTarget(name: "HostModelTests", dependencies: ["HostModel"], swiftSettings: settings),
     .testTarget(
       name: "StoreTests",
       dependencies: [

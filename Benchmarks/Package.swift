@@ -12,10 +12,12 @@ let settings: [SwiftSetting] = [
 let package = Package(
   name: "moonrail-benchmarks",
   products: [
-    .executable(name: "engine-cost", targets: ["EngineCost"])
+    .executable(name: "engine-cost", targets: ["EngineCost"]),
+    .executable(name: "host-model", targets: ["HostModelCommand"]),
   ],
   dependencies: [
     .package(name: "moonrail", path: ".."),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
   ],
   targets: [
@@ -25,6 +27,13 @@ let package = Package(
       dependencies: [
         "CAllocationCount", .product(name: "SimulatedFabric", package: "moonrail"),
         .product(name: "TransferEngine", package: "moonrail"), .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "HostModelCommand",
+      dependencies: [
+        .product(name: "HostModel", package: "moonrail"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
   ]

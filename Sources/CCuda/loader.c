@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "CCuda.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 
 void *ccuda_open(const char *path, int only_if_mapped, struct ccuda_functions *functions, char *error,
@@ -25,4 +27,19 @@ void *ccuda_open(const char *path, int only_if_mapped, struct ccuda_functions *f
 	snprintf(error, error_size, "symbol %s is missing", missing);
 	dlclose(handle);
 	return NULL;
+}
+
+static int first_library(struct dl_phdr_info *info, size_t size, void *count)
+{
+	(void)size;
+	*(unsigned long long *)count = info->dlpi_adds;
+	return 1;
+}
+
+unsigned long long ccuda_libraries_loaded(void)
+{
+	unsigned long long count = 0;
+
+	dl_iterate_phdr(first_library, &count);
+	return count;
 }

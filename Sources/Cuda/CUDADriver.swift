@@ -24,6 +24,8 @@ public final class CUDADriver: @unchecked Sendable {
 
   private static let library = "libcuda.so.1"
   private static let found = Mutex<CUDADriver?>(nil)
+  /// How many libraries the process had loaded when we looked for the driver in vain.
+  private static let lookedThrough = Atomic<UInt64>(0)
 
   private init(functions: ccuda_functions) { self.functions = functions }
 
@@ -31,7 +33,13 @@ public final class CUDADriver: @unchecked Sendable {
   /// then. A driver that is older than CUDA 11.0 does not count.
   public static var mapped: CUDADriver? {
     found.withLock { found in
-      if found == nil { found = try? open(library, onlyIfMapped: true) }
+      if let found { return found }
+      // Asked at every registration: to be told that it is not mapped, the loader looks for the file wherever it might
+      // be.
+      let loaded = ccuda_libraries_loaded()
+      guard loaded != lookedThrough.load(ordering: .relaxed) else { return nil }
+      found = try? open(library, onlyIfMapped: true)
+      lookedThrough.store(loaded, ordering: .relaxed)
       return found
     }
   }

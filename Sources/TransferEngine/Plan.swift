@@ -58,7 +58,7 @@ struct Plan {
     // Read once: going through the snapshots for every request would count references to them every time.
     let here = UnsafeBufferPointer(local.chunks)
     let there = UnsafeBufferPointer(peer.chunks)
-    let primary = peer.primary
+    let primary = peer.nics.primary
     // The chunks that the request before ended in, and whose turn it is among the local one's rails.
     var near = -1
     var far = -1

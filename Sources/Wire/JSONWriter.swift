@@ -42,6 +42,16 @@ struct JSONWriter {
     array { for value in values { $0.integer(value) } }
   }
 
+  /// Elements that are text already, with commas between them; none if there is no text.
+  mutating func elements(_ text: [UInt8]) {
+    guard !text.isEmpty else { return }
+    separate()
+    bytes.append(contentsOf: text)
+  }
+
+  /// The text as it is, to become part of another.
+  consuming func part() -> [UInt8] { bytes }
+
   /// The text with its trailing newline.
   consuming func finished() -> [UInt8] {
     byte("\n")

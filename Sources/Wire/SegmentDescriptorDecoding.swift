@@ -133,11 +133,7 @@ private struct RangeForm: Decodable {
   let buffer: SegmentDescriptor.Buffer
 
   init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: BufferKeys.self)
-    buffer = SegmentDescriptor.Buffer(
-      name: try values.decodeIfPresent(String.self, forKey: .name) ?? "",
-      address: try values.decodeIfPresent(UInt64.self, forKey: .address) ?? 0,
-      length: try values.decodeIfPresent(UInt64.self, forKey: .length) ?? 0)
+    buffer = try SegmentDescriptor.Buffer(decoder.container(keyedBy: BufferKeys.self))
   }
 }
 
@@ -146,11 +142,35 @@ private struct BufferForm: Decodable {
   let buffer: SegmentDescriptor.Buffer
 
   init(from decoder: any Decoder) throws {
-    var buffer = try RangeForm(from: decoder).buffer
     let values = try decoder.container(keyedBy: BufferKeys.self)
-    buffer.localKeys = try values.decodeIfPresent([UInt64].self, forKey: .localKeys) ?? []
-    buffer.remoteKeys = try values.decodeIfPresent([UInt64].self, forKey: .remoteKeys) ?? []
+    var buffer = try SegmentDescriptor.Buffer(values)
+    buffer.localKeys = try values.decodeIfPresent(KeyList.self, forKey: .localKeys)?.keys ?? []
+    buffer.remoteKeys = try values.decodeIfPresent(KeyList.self, forKey: .remoteKeys)?.keys ?? []
     self.buffer = buffer
+  }
+}
+
+extension SegmentDescriptor.Buffer {
+  /// Without keys.
+  fileprivate init(_ values: KeyedDecodingContainer<BufferKeys>) throws {
+    self.init(
+      name: try values.decodeIfPresent(String.self, forKey: .name) ?? "",
+      address: try values.decodeIfPresent(UInt64.self, forKey: .address) ?? 0,
+      length: try values.decodeIfPresent(UInt64.self, forKey: .length) ?? 0)
+  }
+}
+
+/// A list of numbers. The library's own makes a decoder for each element, and a server with many buffers on many NICs
+/// has hundreds of thousands.
+private struct KeyList: Decodable {
+  let keys: [UInt64]
+
+  init(from decoder: any Decoder) throws {
+    var list = try decoder.unkeyedContainer()
+    var keys: [UInt64] = []
+    keys.reserveCapacity(list.count ?? 0)
+    while !list.isAtEnd { keys.append(try list.decode(UInt64.self)) }
+    self.keys = keys
   }
 }
 

@@ -1,12 +1,14 @@
 extension SegmentDescriptor {
   /// The JSON text with its trailing newline, in the key set of the transport.
-  public func encoded() -> [UInt8] {
-    // A guess: twelve bytes for a key with its comma, as providers hand out small numbers.
-    let keys = buffers.first.map { $0.localKeys.count + $0.remoteKeys.count } ?? 0
-    var writer = JSONWriter(capacity: 512 + buffers.count * (96 + keys * 12))
+  public func encoded() -> [UInt8] { encoded([text(of: buffers)]) }
+
+  /// The same with texts that ``text(of:)`` made in the place of ``buffers``: who publishes many buffers again and again
+  /// writes each of them once.
+  public func encoded(_ texts: [[UInt8]]) -> [UInt8] {
+    var writer = JSONWriter(capacity: 4096 + texts.reduce(0) { $0 + $1.count + 1 })
     writer.object { object in
       object.key("buffers")
-      object.array { for buffer in buffers { buffer.write(to: &$0, withKeys: transport.hasDevices) } }
+      object.array { for text in texts { $0.elements(text) } }
       if transport.hasDevices { writeDevices(to: &object) }
       if let incarnation {
         object.key("moonrail_incarnation")
@@ -24,6 +26,15 @@ extension SegmentDescriptor {
       }
     }
     return writer.finished()
+  }
+
+  /// A part of the JSON text: these buffers, as this descriptor would have them.
+  public func text(of buffers: [Buffer]) -> [UInt8] {
+    // A guess: twelve bytes for a key with its comma, as providers hand out small numbers.
+    let keys = buffers.first.map { $0.localKeys.count + $0.remoteKeys.count } ?? 0
+    var writer = JSONWriter(capacity: buffers.count * (96 + keys * 12))
+    for buffer in buffers { buffer.write(to: &writer, withKeys: transport.hasDevices) }
+    return writer.part()
   }
 
   private func writeDevices(to object: inout JSONWriter) {

@@ -58,7 +58,7 @@ struct Layout {
     }
     return Plan(
       local: LocalSnapshot(regions: regions) { _ in near },
-      peer: PeerSnapshot(descriptor, rails: rails, needsKeys: true),
+      peer: PeerSnapshot(descriptor, nics: PeerNICs(peerNICs, rails: rails), needsKeys: true),
       usesVirtualAddresses: usesVirtualAddresses,
       size: OperationSize(total: total, maximum: maximumLength))
   }

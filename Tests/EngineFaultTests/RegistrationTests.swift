@@ -21,7 +21,7 @@ import Wire
       try net[1].register(other)
       try net[0].register(source)
       for engine in net.engines {
-        let published = try #require(engine.registry).published
+        let published = engine.publisher.descriptor().buffers
         #expect(!published.isEmpty && published.allSatisfy { $0.remoteKeys.count == 3 && !$0.remoteKeys.contains(0) })
         #expect(published.allSatisfy { $0.localKeys == $0.remoteKeys })
       }
@@ -66,7 +66,7 @@ import Wire
       let (first, taken, wanted) = (try Bytes(64), try Bytes(64), try Bytes(64))
       try engine.register(first)
       // The third NIC has the key that comes up for it already: three on, because the others take one each.
-      let last = try #require(engine.registry.published.first?.remoteKeys.max())
+      let last = try #require(engine.publisher.descriptor().buffers.first?.remoteKeys.max())
       let held = RegisteredMemory(
         try rail.exclusively { () throws(FabricError) in
           try MemoryRegion(rail.domain, address: taken.start, length: 64, requestedKey: last + 3)

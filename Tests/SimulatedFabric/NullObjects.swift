@@ -6,7 +6,7 @@ enum NullObjects {
   private static let numbers = Atomic<Int>(0)
 
   /// The next of the numbers that tell endpoints and regions apart.
-  private static func nextNumber() -> Int { numbers.wrappingAdd(1, ordering: .relaxed).newValue }
+  static func nextNumber() -> Int { numbers.wrappingAdd(1, ordering: .relaxed).newValue }
 
   static func open<Fid>(_ fid: Fid) -> UnsafeMutablePointer<Fid> {
     let place = UnsafeMutablePointer<Fid>.allocate(capacity: 1)
@@ -48,7 +48,7 @@ enum NullObjects {
     }
   }
 
-  nonisolated(unsafe) private static let eventTable = makeTable(
+  nonisolated(unsafe) static let eventTable = makeTable(
     fi_ops_eq(
       size: MemoryLayout<fi_ops_eq>.size, read: { _, _, _, _, _ in Int(-FI_EAGAIN) },
       readerr: { _, _, _ in Int(-FI_EAGAIN) }, write: refusal(), sread: refusal(),
@@ -74,7 +74,7 @@ enum NullObjects {
     table.endpoint = { _, _, result, context in NullEndpoint.open(nextNumber(), result, context) }
   }
 
-  nonisolated(unsafe) private static let registrationTable = makeTable(
+  nonisolated(unsafe) static let registrationTable = makeTable(
     fi_ops_mr(
       size: MemoryLayout<fi_ops_mr>.size,
       reg: { _, _, _, _, _, _, _, result, context in register(result, context) },
@@ -93,7 +93,7 @@ enum NullObjects {
     return 0
   }
 
-  nonisolated(unsafe) private static let addressTable = makeTable(
+  nonisolated(unsafe) static let addressTable = makeTable(
     fi_ops_av(
       size: MemoryLayout<fi_ops_av>.size,
       insert: { _, _, count, result, _, _ in

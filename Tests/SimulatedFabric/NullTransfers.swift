@@ -57,7 +57,7 @@ struct NullEndpoint {
       shutdown: refusal(), join: refusal())
   ) { _ in }
 
-  nonisolated(unsafe) private static let optionTable = makeTable(
+  nonisolated(unsafe) static let optionTable = makeTable(
     fi_ops_ep(
       size: MemoryLayout<fi_ops_ep>.size, cancel: refusal(), getopt: { _, _, _, _, _ in -FI_ENOPROTOOPT },
       setopt: { _, _, _, _, _ in -FI_ENOPROTOOPT }, tx_ctx: refusal(), rx_ctx: refusal(), rx_size_left: refusal(),

@@ -39,7 +39,7 @@ struct LifeTests {
     deinit { engine.shutdown() }
 
     static func dataPort(of peer: PeerProcess, _ engine: TransferEngine) throws -> UInt16 {
-      UInt16(try engine.segments.fetch(peer.name).snapshot.descriptor.tcpDataPort)
+      UInt16(try engine.segments.fetch(peer.name).snapshot.header.tcpDataPort)
     }
 
     /// Ends the first life, and begins another with the same two ports in their old roles, or in each other's.
@@ -139,7 +139,7 @@ struct LifeTests {
   func stranger() throws {
     let story = try Story()
     let incarnation = try #require(
-      try story.engine.segments.segment(story.segment).current.snapshot.descriptor.incarnation)
+      try story.engine.segments.segment(story.segment).current.snapshot.header.incarnation)
     story.first.kill()
     let stranger = try RawListener(port: story.port)
     var heard: [UInt8]?
@@ -158,7 +158,7 @@ struct LifeTests {
     let pair = try Pair(length: Self.length)
     #expect(try pair.peer.ask("fill 63 0 \(Self.length)") == "ok")
     let incarnation = try #require(
-      try pair.engine.segments.segment(pair.segment).current.snapshot.descriptor.incarnation)
+      try pair.engine.segments.segment(pair.segment).current.snapshot.header.incarnation)
     let write =
       TCPRequestHeader(.write, address: pair.peer.address, size: 8, isAcknowledged: true).encoded
       + [UInt8](repeating: 1, count: 8)

@@ -45,5 +45,5 @@ struct Loop: Sendable {
   var prepare: @Sendable () throws -> Run
 
   /// The rows of the table, in order.
-  static let all: [Loop] = [rawLoop] + engineLoops
+  static let all: [Loop] = [rawLoop] + engineLoops + registrationLoops
 }

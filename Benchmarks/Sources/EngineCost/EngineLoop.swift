@@ -7,7 +7,9 @@ import TransferEngine
 let engineLoops: [Loop] = [
   Loop(name: "write-batch-128") { try EnginePair(nics: 1, batch: 128, opcode: .write).loop() },
   Loop(name: "read-batch-128") { try EnginePair(nics: 1, batch: 128, opcode: .read).loop() },
+  Loop(name: "write-batch-128-8-nics") { try EnginePair(nics: 8, batch: 128, opcode: .write).loop() },
   Loop(name: "write-batch-128-16-nics") { try EnginePair(nics: 16, batch: 128, opcode: .write).loop() },
+  Loop(name: "write-batch-128-32-nics") { try EnginePair(nics: 32, batch: 128, opcode: .write).loop() },
   Loop(name: "write-batch-1") { try EnginePair(nics: 1, batch: 1, opcode: .write).loop() },
   Loop(name: "write-batch-128-merged") { try EnginePair(nics: 1, batch: 128, opcode: .write, rising: true).loop() },
 ]

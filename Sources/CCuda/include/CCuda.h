@@ -72,4 +72,7 @@ struct ccuda_functions {
 void *ccuda_open(const char *path, int only_if_mapped, struct ccuda_functions *functions, char *error,
 		 size_t error_size);
 
+/* How many libraries the process has loaded so far, those that it has unloaded again among them. */
+unsigned long long ccuda_libraries_loaded(void);
+
 #endif

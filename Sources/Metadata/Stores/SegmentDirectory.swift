@@ -88,9 +88,9 @@ public final class SegmentDirectory: PeerLocator {
     }
   }
 
-  /// Tells what the engine `server` serves, in the place of what it told before.
-  public func publish(_ descriptor: SegmentDescriptor, of server: String) throws(MetadataError) {
-    try put(keys.segment(server), stored(descriptor.encoded()))
+  /// Tells what the engine `server` serves, in the place of what it told before: its descriptor as JSON.
+  public func publish(_ descriptor: [UInt8], of server: String) throws(MetadataError) {
+    try put(keys.segment(server), stored(descriptor))
   }
 
   /// Takes back both, unless they are of an engine that came after the one at `location`.

@@ -1,7 +1,7 @@
 /// A segment as its owner published it: what can be read and written there.
 public struct SegmentDescription: Sendable {
   /// One registered range.
-  public struct Buffer: Sendable {
+  public struct Buffer: Equatable, Sendable {
     /// Where the memory is: `cpu:0`, `cuda:3`, `*`.
     public let location: String
     /// The virtual address in the owner's process.

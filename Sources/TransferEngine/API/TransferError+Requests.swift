@@ -21,7 +21,7 @@ extension TransferError {
   ) -> TransferError {
     TransferError(
       .metadata,
-      "Request \(index): \(peer.descriptor.name) has published no buffer at 0x\(String(address, radix: 16))"
+      "Request \(index): \(peer.header.name) has published no buffer at 0x\(String(address, radix: 16))"
         + " (\(request.length) bytes from 0x\(String(request.remote, radix: 16))). Check the address, and that the peer"
         + " has registered it.")
   }

@@ -15,6 +15,18 @@ struct DescriptorPublisher: Sendable {
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
+    var descriptor = withoutBuffers()
+    descriptor.buffers = registry.published.flatMap(buffers)
+    return descriptor
+  }
+
+  /// The same as JSON. A buffer is written once, however often it is published.
+  func encoded() -> [UInt8] {
+    let descriptor = withoutBuffers()
+    return descriptor.encoded(registry.published.map { $0.text { descriptor.text(of: buffers(of: $0)) } })
+  }
+
+  private func withoutBuffers() -> SegmentDescriptor {
     var descriptor: SegmentDescriptor
     if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
     descriptor.incarnation = incarnation
@@ -25,7 +37,6 @@ struct DescriptorPublisher: Sendable {
   private func descriptor(_ fabric: EFATransport) -> SegmentDescriptor {
     var descriptor = SegmentDescriptor(name: name, transport: .efa)
     descriptor.devices = fabric.rails.map { SegmentDescriptor.Device(name: $0.device, lid: 0, gid: Self.gid(of: $0)) }
-    descriptor.buffers = registry.published
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
     }
@@ -42,15 +53,20 @@ struct DescriptorPublisher: Sendable {
     var descriptor = SegmentDescriptor(name: name, transport: .tcp)
     descriptor.tcpDataPort = Int(tcp?.server?.port ?? 0)
     descriptor.tcpDataHost = host
-    // Peers expect the server's name where other transports have the memory's location.
-    descriptor.buffers = registry.published.map {
-      SegmentDescriptor.Buffer(name: name, address: $0.address, length: $0.length)
-    }
     return descriptor
   }
 
-  /// The same as JSON.
-  func encoded() -> [UInt8] { descriptor().encoded() }
+  /// One per chunk.
+  private func buffers(of region: Region) -> [SegmentDescriptor.Buffer] {
+    region.chunks.map { chunk in
+      let (address, length) = (UInt64(chunk.start), UInt64(chunk.length))
+      // Peers expect the server's name where other transports have the memory's location.
+      guard fabric != nil else { return SegmentDescriptor.Buffer(name: name, address: address, length: length) }
+      let keys = chunk.keys.map { $0?.key ?? 0 }
+      return SegmentDescriptor.Buffer(
+        name: region.location, address: address, length: length, localKeys: keys, remoteKeys: keys)
+    }
+  }
 
   /// What peers are told of a NIC's address.
   static func gid(of rail: Rail) -> String {

@@ -221,7 +221,7 @@ extension TransferEngine {
           guard !peer.isInTrouble else {
             submission.undo()
             return .missing(
-              segment, current, peer, Peer.Pair(rail: 0, nic: current.snapshot.primary.first ?? 0))
+              segment, current, peer, Peer.Pair(rail: 0, nic: current.snapshot.nics.primary.first ?? 0))
           }
           let plan = Plan(
             local: local, peer: current.snapshot, usesVirtualAddresses: fabric?.usesVirtualAddresses ?? true,

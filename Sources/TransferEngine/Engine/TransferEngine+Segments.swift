@@ -30,7 +30,7 @@ extension TransferEngine {
     }
     let found = try segments.segment(segment)
     if cachesNoMetadata { try segments.refresh(found) }
-    return SegmentDescription(found.current.snapshot.descriptor)
+    return SegmentDescription(found.current.snapshot)
   }
 
   /// Looks again at what the owner of the segment that is open under `name` publishes; without a name, of every open
@@ -119,14 +119,14 @@ extension TransferEngine {
   func unreachable(_ name: String, _ snapshot: PeerSnapshot) -> TransferError {
     TransferError(
       .transportNotSupported,
-      "\(name) serves '\(snapshot.descriptor.transport)', which this engine does not have. Create it with that"
+      "\(name) serves '\(snapshot.header.transport)', which this engine does not have. Create it with that"
         + " transport, or start the peer with one that this engine has.")
   }
 
   /// The pairs of NICs over which transfers to the segment go.
   func pairs(to current: Segment.Current) -> [Peer.Pair] {
     guard current.snapshot.nicCount > 0 else { return [] }
-    return current.snapshot.primary.enumerated().map { Peer.Pair(rail: $0.offset, nic: $0.element) }
+    return current.snapshot.nics.primary.enumerated().map { Peer.Pair(rail: $0.offset, nic: $0.element) }
   }
 
   /// Sends a notification to the engine named `name` and waits for its receipt.
@@ -162,6 +162,12 @@ extension TransferEngine {
 }
 
 extension SegmentDescription {
+  init(_ snapshot: PeerSnapshot) {
+    self.init(
+      name: snapshot.header.name, transport: "\(snapshot.header.transport)", nics: snapshot.nics.names,
+      buffers: snapshot.ranges)
+  }
+
   init(_ descriptor: SegmentDescriptor) {
     self.init(
       name: descriptor.name, transport: "\(descriptor.transport)", nics: descriptor.devices.map(\.name),

@@ -71,8 +71,16 @@ public final class TransferEngine: Sendable {
   }
 
   /// The same on a fabric library of the caller's: for tests on a simulated fabric.
-  public init(
+  public convenience init(
     _ configuration: Configuration, library: FabricLibrary?, logger: Logger = Logger(label: "moonrail")
+  ) throws(TransferError) {
+    try self.init(configuration, library: library, hasThreads: true, logger: logger)
+  }
+
+  /// - Parameter hasThreads: Whether threads of the engine's own move the rails on when nobody waits. Without them all
+  ///   of it is done by whoever waits, in an order that does not depend on the machine: for models.
+  package init(
+    _ configuration: Configuration, library: FabricLibrary?, hasThreads: Bool, logger: Logger
   ) throws(TransferError) {
     let source: MetadataSource
     do {
@@ -176,7 +184,7 @@ public final class TransferEngine: Sendable {
           segments.meet(path.server, incarnation: incarnation)
         }
       }
-      try progress.start(threads: settings.progressThreads)
+      if hasThreads { try progress.start(threads: settings.progressThreads) }
     }
     if let directory {
       try publication?.start(HandshakeClient(options: options, group: group, logger: logger))

@@ -5,15 +5,12 @@ internal import Logging
 internal import Memory
 internal import Synchronization
 internal import Topology
-internal import Wire
 
 /// The registered memory of this engine.
 final class LocalRegistry: Sendable {
   private struct State {
-    /// Sorted by address.
-    var regions: [Region] = []
-    /// Ranges that are being registered right now, which nobody else may take.
-    var reserved: [Range<UInt>] = []
+    /// What is registered; nil for what is being registered or withdrawn right now, which nobody else may take.
+    var ranges = RangeMap<Region?>()
     /// What planning uses; made when it is asked for, so that registering 10,000 buffers is linear.
     var snapshot: LocalSnapshot?
     /// Earlier ones that somebody may still be planning with.
@@ -28,6 +25,14 @@ final class LocalRegistry: Sendable {
       outdated.removeAll { $0.snapshot == nil }
       if let snapshot { outdated.append(Outdated(snapshot: snapshot)) }
       snapshot = nil
+    }
+
+    /// Sorted by address.
+    var regions: [Region] {
+      var regions: [Region] = []
+      regions.reserveCapacity(ranges.count)
+      ranges.forEach { if let region = $0.value { regions.append(region) } }
+      return regions
     }
   }
 
@@ -72,18 +77,10 @@ final class LocalRegistry: Sendable {
     }
   }
 
-  /// The buffers as peers get to see them, one per chunk, in the order of their registration: what was registered first
-  /// is what some peers ask for. What they may not touch is not shown.
-  var published: [SegmentDescriptor.Buffer] {
-    let regions = state.withLock { $0.regions }.filter { $0.access != .none }.sorted { $0.order < $1.order }
-    return regions.flatMap { region in
-      region.chunks.map { chunk in
-        let keys = chunk.keys.map { $0?.key ?? 0 }
-        return SegmentDescriptor.Buffer(
-          name: region.location, address: UInt64(chunk.start), length: UInt64(chunk.length), localKeys: keys,
-          remoteKeys: keys)
-      }
-    }
+  /// What peers get to see, in the order of its registration: what was registered first is what some peers ask for.
+  /// What they may not touch is not shown.
+  var published: [Region] {
+    state.withLock { $0.regions }.filter { $0.access != .none }.sorted { $0.order < $1.order }
   }
 
   /// Holds the registration that a peer wants to use, if it may; it cannot be withdrawn until its count is given back.
@@ -119,14 +116,12 @@ final class LocalRegistry: Sendable {
     }
     state.withLock { state in
       for region in done {
-        let index = state.regions.partitioningIndex { $0.start > region.start }
         state.registrations += 1
         region.order = state.registrations
-        state.regions.insert(region, at: index)
+        state.ranges[region.start] = region
       }
       state.invalidate()
     }
-    release(buffers)
   }
 
   private func reserve(_ buffers: [BufferEntry]) throws(TransferError) {
@@ -141,21 +136,16 @@ final class LocalRegistry: Sendable {
           guard !wraps else {
             throw TransferError(.invalidArgument, "The buffer \(Self.describe(buffer)) reaches past the last address.")
           }
-          let range = buffer.address..<end
-          let next = state.regions.partitioningIndex { $0.end > range.lowerBound }
-          let overlaps =
-            (next < state.regions.count && state.regions[next].start < range.upperBound)
-            || state.reserved.contains { $0.overlaps(range) }
-          guard !overlaps else {
+          guard !state.ranges.overlaps(buffer.address..<end) else {
             throw TransferError(
               .addressOverlapped,
               "The buffer \(Self.describe(buffer)) overlaps one that is registered. Unregister that first.")
           }
-          state.reserved.append(range)
+          state.ranges.insert(buffer.address..<end, nil)
           added += 1
         }
       } catch {
-        state.reserved.removeLast(added)
+        for buffer in buffers.prefix(added) { state.ranges.remove(buffer.address) }
         throw error
       }
     }
@@ -163,10 +153,7 @@ final class LocalRegistry: Sendable {
 
   private func release(_ buffers: [BufferEntry]) {
     state.withLock { state in
-      for buffer in buffers {
-        guard let index = state.reserved.firstIndex(where: { $0.lowerBound == buffer.address }) else { continue }
-        state.reserved.remove(at: index)
-      }
+      for buffer in buffers { state.ranges.remove(buffer.address) }
     }
   }
 
@@ -332,10 +319,9 @@ final class LocalRegistry: Sendable {
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
     let taken = state.withLock { state -> (Region, [Outdated])? in
-      let index = state.regions.partitioningIndex { $0.start >= address }
-      guard index < state.regions.count, state.regions[index].start == address else { return nil }
-      let region = state.regions.remove(at: index)
-      state.reserved.append(region.start..<region.end)
+      guard let found = state.ranges[address], let region = found else { return nil }
+      // Its place stays taken until the NICs have let go of it.
+      state.ranges[address] = .some(nil)
       state.invalidate()
       return (region, state.outdated)
     }
@@ -361,16 +347,14 @@ final class LocalRegistry: Sendable {
       }
     }
     region.close(rails)
-    release([BufferEntry(region)])
+    state.withLock { $0.ranges.remove(address) }
   }
 
   private func restore(_ region: Region) {
     state.withLock { state in
-      let index = state.regions.partitioningIndex { $0.start > region.start }
-      state.regions.insert(region, at: index)
+      state.ranges[region.start] = region
       state.invalidate()
     }
-    release([BufferEntry(region)])
   }
 
   /// Withdraws everything; nothing is in flight any more.
@@ -380,24 +364,5 @@ final class LocalRegistry: Sendable {
       return state.regions
     }
     for region in regions { region.close(rails) }
-  }
-}
-
-extension BufferEntry {
-  fileprivate init(_ region: Region) {
-    address = region.start
-    length = region.length
-  }
-}
-
-extension Array {
-  /// The first index whose element fulfils `predicate`, in an array in which those that do not come first.
-  fileprivate func partitioningIndex(_ predicate: (Element) -> Bool) -> Int {
-    var (low, high) = (0, count)
-    while low < high {
-      let middle = (low + high) / 2
-      if predicate(self[middle]) { high = middle } else { low = middle + 1 }
-    }
-    return low
   }
 }

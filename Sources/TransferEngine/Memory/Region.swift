@@ -19,10 +19,11 @@ final class Region: @unchecked Sendable {
   let location: String
   /// What peers may do with it.
   let access: RemoteAccess
-  /// Written once after `init` and cleared once by ``close(_:)``, both under the registry's care.
-  private(set) var chunks: [Chunk]
+  let chunks: [Chunk]
   /// The place in the order of registrations. Set once, with the registry's lock held.
   var order: UInt64 = 0
+  /// What peers are told of it, once somebody has asked: the same each time.
+  private let text = Mutex<[UInt8]?>(nil)
   /// How many work requests use it.
   let use: UnsafeMutablePointer<RegionUse>
 
@@ -45,6 +46,16 @@ final class Region: @unchecked Sendable {
     use.deallocate()
   }
 
+  /// What peers are told of it; `write` makes that when it is asked for first.
+  func text(_ write: (Region) -> [UInt8]) -> [UInt8] {
+    text.withLock { text in
+      if let text { return text }
+      let written = write(self)
+      text = written
+      return written
+    }
+  }
+
   /// Withdraws the registrations, each under its rail's baton.
   func close(_ rails: [Rail]) {
     for rail in rails {
@@ -52,7 +63,6 @@ final class Region: @unchecked Sendable {
         for chunk in chunks where rail.index < chunk.keys.count { chunk.keys[rail.index]?.close() }
       }
     }
-    chunks = []
   }
 }
 

@@ -16,26 +16,46 @@ final class Peer: @unchecked Sendable {
 
   let name: String
   /// The peer's NICs, in the order of its descriptor.
-  let nics: [String]
+  var nics: [String] { pairing.names }
 
   /// The links; while they are used by anybody but their peer, the peer must be held, and be planned with.
   struct Links {
-    /// A link's address per pair, 0 where there is none; rails x NICs.
-    fileprivate let table: UnsafeMutablePointer<Atomic<UInt>>
+    /// A link's address for each rail, to the NIC that it usually talks to; 0 where there is none.
+    fileprivate let usual: UnsafeMutablePointer<Atomic<UInt>>
+    /// The usual NIC of each rail.
+    fileprivate let primary: UnsafeBufferPointer<Int>
+    /// The same for every pair, rails x NICs; nil until a rail has a link to another NIC than the usual one, which is
+    /// rare, and would be most of what a peer takes.
+    fileprivate let others: UnsafeMutablePointer<Atomic<UInt>>?
     fileprivate let nicCount: Int
 
     /// The link from rail `rail` to NIC `nic`; nil where there is none that works.
     @inline(__always)
     func link(_ rail: Int, _ nic: Int) -> PeerLinkPointer? {
-      let bits = table[rail &* nicCount &+ nic].load(ordering: .sequentiallyConsistent)
+      guard let place = place(rail, nic) else { return nil }
+      let bits = place.pointee.load(ordering: .sequentiallyConsistent)
       guard let link = PeerLinkPointer(bitPattern: bits), !link.pointee.isBroken.load(ordering: .relaxed) else {
         return nil
       }
       return link
     }
+
+    @inline(__always)
+    fileprivate func place(_ rail: Int, _ nic: Int) -> UnsafeMutablePointer<Atomic<UInt>>? {
+      if primary[rail] == nic { return usual + rail }
+      return others.map { $0 + (rail &* nicCount &+ nic) }
+    }
   }
 
-  let links: Links
+  var links: Links {
+    Links(
+      usual: usual, primary: pairing.primary,
+      others: UnsafeMutablePointer(bitPattern: others.load(ordering: .sequentiallyConsistent)), nicCount: nics.count)
+  }
+  private let pairing: PeerNICs
+  private let usual: UnsafeMutablePointer<Atomic<UInt>>
+  /// The address of a table that is made when it is needed, and stays.
+  private let others = Atomic<UInt>(0)
   /// The run of the peer's process that this is about.
   let life: PeerLife
   private let rails: [Rail]
@@ -68,14 +88,18 @@ final class Peer: @unchecked Sendable {
   func returnTrouble() { trouble.isNew.store(true, ordering: .relaxed) }
   private let trouble = PeerTrouble()
 
-  init(name: String, nics: [String], rails: [Rail], life: PeerLife) {
+  init(name: String, nics: PeerNICs, rails: [Rail], life: PeerLife) {
     self.life = life
     self.name = name
-    self.nics = nics
     self.rails = rails
-    let table = UnsafeMutablePointer<Atomic<UInt>>.allocate(capacity: max(1, rails.count * nics.count))
-    for index in 0..<(rails.count * nics.count) { (table + index).initialize(to: Atomic(0)) }
-    links = Links(table: table, nicCount: nics.count)
+    pairing = nics
+    usual = Self.makeTable(rails.count)
+  }
+
+  private static func makeTable(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt>> {
+    let table = UnsafeMutablePointer<Atomic<UInt>>.allocate(capacity: max(1, count))
+    for index in 0..<count { (table + index).initialize(to: Atomic(0)) }
+    return table
   }
 
   /// Nobody plans any more: planners hold the peer.
@@ -83,7 +107,8 @@ final class Peer: @unchecked Sendable {
     for rail in rails {
       for nic in nics.indices { replace(Pair(rail: rail.index, nic: nic), by: nil) }
     }
-    links.table.deallocate()
+    usual.deallocate()
+    links.others?.deallocate()
   }
 
   /// From here to ``endPlanning()``, links that were found in ``links`` stay valid.
@@ -192,7 +217,15 @@ final class Peer: @unchecked Sendable {
   }
 
   private func replace(_ pair: Pair, by link: UInt?) {
-    let old = links.table[pair.rail * nics.count + pair.nic].exchange(link ?? 0, ordering: .sequentiallyConsistent)
+    var place = links.place(pair.rail, pair.nic)
+    if place == nil, link != nil {
+      // Only whoever holds `connecting` comes here.
+      let table = Self.makeTable(rails.count * nics.count)
+      others.store(UInt(bitPattern: table), ordering: .sequentiallyConsistent)
+      place = table + (pair.rail * nics.count + pair.nic)
+    }
+    guard let place else { return }
+    let old = place.pointee.exchange(link ?? 0, ordering: .sequentiallyConsistent)
     guard let old = PeerLinkPointer(bitPattern: old) else { return }
     // Planning is short and never waits, so this is.
     while planners.load(ordering: .sequentiallyConsistent) > 0 { Thread.yield() }

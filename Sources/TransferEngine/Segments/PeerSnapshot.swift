@@ -10,37 +10,41 @@ final class PeerSnapshot: @unchecked Sendable {
     let keys: UnsafeMutablePointer<UInt64>
   }
 
-  let descriptor: SegmentDescriptor
-  let chunks: UnsafeMutableBufferPointer<Chunk>
+  /// What the peer published apart from its NICs and its memory, which are below in a form that takes less room.
+  let header: SegmentDescriptor
   /// The peer's NICs.
-  let nicCount: Int
-  /// Which of the peer's NICs each local rail talks to, where the memory is registered with it.
-  let primary: UnsafeBufferPointer<Int>
-  private let keys: UnsafeMutablePointer<UInt64>
+  let nics: PeerNICs
+  /// The published ranges in the order of the descriptor, those that cannot be used among them.
+  let ranges: [SegmentDescription.Buffer]
+  /// Those that can, by address.
+  let chunks: UnsafeMutableBufferPointer<Chunk>
+  private let keys: UnsafeMutableBufferPointer<UInt64>
+
+  var nicCount: Int { nics.names.count }
 
   /// - Parameters:
-  ///   - rails: The local devices by name, in the order of the rails.
+  ///   - nics: The descriptor's NICs.
   ///   - needsKeys: Whether it is reached by NICs, which memory has to be registered with.
-  init(_ descriptor: SegmentDescriptor, rails: [String], needsKeys: Bool) {
-    self.descriptor = descriptor
-    let nics = descriptor.devices.count
-    nicCount = nics
-    // By name first: on two hosts of one kind the same name is the same place on the same network rail. What has no
-    // namesake is dealt out evenly.
-    let primary = UnsafeMutableBufferPointer<Int>.allocate(capacity: rails.count)
-    for rail in rails.indices {
-      let namesake = descriptor.devices.firstIndex { $0.name == rails[rail] }
-      primary.initializeElement(at: rail, to: namesake ?? (nics == 0 ? 0 : rail % nics))
+  init(_ descriptor: SegmentDescriptor, nics pairing: PeerNICs, needsKeys: Bool) {
+    var header = descriptor
+    (header.devices, header.buffers, header.priorityMatrix, header.timestamp) = ([], [], [:], nil)
+    self.header = header
+    nics = pairing
+    let nics = pairing.names.count
+    ranges = descriptor.buffers.map { buffer in
+      // Over TCP every range has its server's name: one text serves all.
+      let location = buffer.name == header.name ? header.name : buffer.name
+      return SegmentDescription.Buffer(location: location, address: buffer.address, length: buffer.length)
     }
-    self.primary = UnsafeBufferPointer(primary)
     let usable = descriptor.buffers.filter { buffer in
       !needsKeys || (buffer.remoteKeys.count == nics && buffer.remoteKeys.contains { $0 != 0 })
     }.sorted { $0.address < $1.address }
     keys = .allocate(capacity: max(1, usable.count * nics))
+    keys.initialize(repeating: 0)
     chunks = .allocate(capacity: usable.count)
     for (index, buffer) in usable.enumerated() {
-      let own = keys + index * nics
-      for nic in 0..<min(nics, buffer.remoteKeys.count) { (own + nic).initialize(to: buffer.remoteKeys[nic]) }
+      let own = (keys.baseAddress ?? .allocate(capacity: 0)) + index * nics
+      for nic in 0..<min(nics, buffer.remoteKeys.count) { own[nic] = buffer.remoteKeys[nic] }
       let (end, wraps) = buffer.address.addingReportingOverflow(buffer.length)
       chunks.initializeElement(at: index, to: Chunk(start: buffer.address, end: wraps ? .max : end, keys: own))
     }
@@ -49,7 +53,13 @@ final class PeerSnapshot: @unchecked Sendable {
   deinit {
     chunks.deallocate()
     keys.deallocate()
-    primary.deallocate()
+  }
+
+  /// Whether the two say the same to an engine that plans with them.
+  func isEquivalent(to other: PeerSnapshot) -> Bool {
+    header.isEquivalent(to: other.header) && nics.names == other.nics.names && ranges == other.ranges
+      && chunks.elementsEqual(other.chunks) { $0.start == $1.start && $0.end == $1.end }
+      && keys.elementsEqual(other.keys)
   }
 
   /// The index of a chunk that holds `address`; nil where none does.

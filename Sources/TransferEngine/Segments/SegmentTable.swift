@@ -22,16 +22,22 @@ final class SegmentTable: Sendable {
     var entries: [UInt64: Entry] = [:]
     var names: [String: UInt64] = [:]
     var peers: [String: WeakPeer] = [:]
+    /// The NICs of peers, each list once. What is forgotten here lives on with those who use it.
+    var nics: [[String]: PeerNICs] = [:]
   }
+  /// Kinds of hosts that are told apart; with more of them, the next ones share less.
+  private static let hostKinds = 64
 
   private let state = Mutex(State())
   private let source: DescriptorSource
   private let rails: [Rail]
+  private let railNames: [String]
   private let tcp: TCPTransport?
 
   init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?) {
     self.source = source
     self.rails = rails
+    railNames = rails.map(\.device)
     self.tcp = tcp
   }
 
@@ -96,8 +102,9 @@ final class SegmentTable: Sendable {
   func refresh(_ segment: Segment) throws(TransferError) {
     let descriptor = try source.descriptor(of: segment.name)
     let known = segment.current
-    if !known.isStale, known.snapshot.descriptor.isEquivalent(to: descriptor) { return }
-    segment.update(try current(descriptor))
+    let found = try current(descriptor)
+    if !known.isStale, known.snapshot.isEquivalent(to: found.snapshot) { return }
+    segment.update(found)
   }
 
   /// The same for all open segments, one after the other; failures are logged.
@@ -126,16 +133,26 @@ final class SegmentTable: Sendable {
   }
 
   private func current(_ descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Current {
-    let route = try route(to: descriptor)
+    let nics = nics(descriptor.devices.map(\.name))
+    let route = try route(to: descriptor, nics)
     var needsKeys = false
     if case .fabric = route { needsKeys = true }
-    return Segment.Current(
-      route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device), needsKeys: needsKeys))
+    return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, nics: nics, needsKeys: needsKeys))
   }
 
-  private func route(to descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Route {
+  private func nics(_ names: [String]) -> PeerNICs {
+    state.withLock { state in
+      if let known = state.nics[names] { return known }
+      if state.nics.count >= Self.hostKinds { state.nics = [:] }
+      let nics = PeerNICs(names, rails: railNames)
+      state.nics[names] = nics
+      return nics
+    }
+  }
+
+  private func route(to descriptor: SegmentDescriptor, _ nics: PeerNICs) throws(TransferError) -> Segment.Route {
     switch descriptor.transport {
-    case .efa where !rails.isEmpty: return .fabric(peer(of: descriptor))
+    case .efa where !rails.isEmpty: return .fabric(peer(of: descriptor, nics))
     case .efa, .tcp:
       guard let tcp, descriptor.hasTCPListener else { return .none }
       return .stream(
@@ -159,12 +176,11 @@ final class SegmentTable: Sendable {
     return (found, current.snapshot)
   }
 
-  private func peer(of descriptor: SegmentDescriptor) -> Peer {
+  private func peer(of descriptor: SegmentDescriptor, _ nics: PeerNICs) -> Peer {
     let server = descriptor.nicPathServerName
-    let nics = descriptor.devices.map(\.name)
     return state.withLock { state -> Peer in
       // Links belong to one run of the peer's process.
-      if let known = state.peers[server]?.peer, known.nics == nics, !known.life.isStale,
+      if let known = state.peers[server]?.peer, known.nics == nics.names, !known.life.isStale,
         known.life.incarnation == descriptor.incarnation
       {
         return known
