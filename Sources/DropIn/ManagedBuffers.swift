@@ -107,7 +107,7 @@ struct ManagedBuffers: ~Copyable {
   }
 
   private static func map(_ length: Int) -> Arena? {
-    guard let memory = try? HostBuffer(length: length) else { return nil }
+    guard let memory = try? HostBuffer(length: length, isShareable: true) else { return nil }
     return Arena(memory)
   }
 }

@@ -8,6 +8,10 @@ extension SegmentDescriptor {
       object.key("buffers")
       object.array { for buffer in buffers { buffer.write(to: &$0, withKeys: transport.hasDevices) } }
       if transport.hasDevices { writeDevices(to: &object) }
+      if let host {
+        object.key("moonrail_host")
+        object.string(host)
+      }
       if let incarnation {
         object.key("moonrail_incarnation")
         object.string(incarnation)

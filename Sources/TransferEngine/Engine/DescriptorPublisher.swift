@@ -12,12 +12,14 @@ struct DescriptorPublisher: Sendable {
   let fabric: EFATransport?
   let tcp: TCPTransport?
   let registry: LocalRegistry
+  let sameHost: SameHost?
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
     var descriptor: SegmentDescriptor
     if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
     descriptor.incarnation = incarnation
+    descriptor.host = sameHost?.host
     descriptor.timestamp = Self.timestamp()
     return descriptor
   }

@@ -51,11 +51,14 @@ final class LocalRegistry: Sendable {
   private let progress: Progress
   private let topology: LiveTopology
   private let limits: Limits
+  /// What neighbours on this host are shown; nil where they have to come another way.
+  private let sameHost: SameHost?
   private let logger: Logger
 
   private var rails: [Rail] { progress.rails }
 
-  init(progress: Progress, topology: LiveTopology, limits: Limits, logger: Logger) {
+  init(progress: Progress, topology: LiveTopology, limits: Limits, sameHost: SameHost? = nil, logger: Logger) {
+    self.sameHost = sameHost
     self.progress = progress
     self.topology = topology
     self.limits = limits
@@ -123,6 +126,7 @@ final class LocalRegistry: Sendable {
         state.registrations += 1
         region.order = state.registrations
         state.regions.insert(region, at: index)
+        sameHost?.publish(region)
       }
       state.invalidate()
     }
@@ -331,22 +335,24 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, [Outdated])? in
+    let taken = state.withLock { state -> (Region, [Outdated], HostWatch.Users)? in
       let index = state.regions.partitioningIndex { $0.start >= address }
       guard index < state.regions.count, state.regions[index].start == address else { return nil }
       let region = state.regions.remove(at: index)
       state.reserved.append(region.start..<region.end)
       state.invalidate()
-      return (region, state.outdated)
+      return (region, state.outdated, sameHost?.withdraw(region) ?? HostWatch.Users())
     }
-    guard let (region, outdated) = taken else {
+    guard let (region, outdated, users) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
+    var neighbours = users
     let deadline = Clock.now &+ limits.withdrawalPatience
     // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
     while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
+      || sameHost?.haveLeft(&neighbours) == false
     {
       let pass = progress.drive(now: Clock.now)
       // What peers do over TCP is not driven from here, and can take long.
@@ -360,17 +366,26 @@ final class LocalRegistry: Sendable {
             + " peers, then unregister it again.")
       }
     }
+    state.withLock { _ in sameHost?.forget(region) }
     region.close(rails)
     release([BufferEntry(region)])
   }
 
   private func restore(_ region: Region) {
     state.withLock { state in
+      sameHost?.forget(region)
+      sameHost?.publish(region)
       let index = state.regions.partitioningIndex { $0.start > region.start }
       state.regions.insert(region, at: index)
       state.invalidate()
     }
     release([BufferEntry(region)])
+  }
+
+  /// Ends what neighbours on this host do with the memory. Returns within seconds.
+  func closeToNeighbours() {
+    guard let sameHost else { return }
+    sameHost.close(state.withLock { $0.regions })
   }
 
   /// Withdraws everything; nothing is in flight any more.

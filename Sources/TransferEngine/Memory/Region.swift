@@ -23,6 +23,13 @@ final class Region: @unchecked Sendable {
   private(set) var chunks: [Chunk]
   /// The place in the order of registrations. Set once, with the registry's lock held.
   var order: UInt64 = 0
+  /// Where neighbours on this host find it: an entry of the board, and the number of the file behind it, 0 for none.
+  struct BoardEntry {
+    let index: Int
+    let file: UInt32
+  }
+  /// nil where it is not shown to them. Belongs to the holder of the registry's lock.
+  var boardEntry: BoardEntry?
   /// How many work requests use it.
   let use: UnsafeMutablePointer<RegionUse>
 

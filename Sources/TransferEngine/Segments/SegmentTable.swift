@@ -28,8 +28,10 @@ final class SegmentTable: Sendable {
   private let source: DescriptorSource
   private let rails: [Rail]
   private let tcp: TCPTransport?
+  private let sameHost: SameHost?
 
-  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?) {
+  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?, sameHost: SameHost?) {
+    self.sameHost = sameHost
     self.source = source
     self.rails = rails
     self.tcp = tcp
@@ -96,7 +98,9 @@ final class SegmentTable: Sendable {
   func refresh(_ segment: Segment) throws(TransferError) {
     let descriptor = try source.descriptor(of: segment.name)
     let known = segment.current
-    if !known.isStale, known.snapshot.descriptor.isEquivalent(to: descriptor) { return }
+    let isSame = !known.isStale && known.snapshot.descriptor.isEquivalent(to: descriptor)
+    // A neighbour that was not met the first time is given another chance.
+    if isSame, known.neighbour != nil || sameHost?.isHere(descriptor) != true { return }
     segment.update(try current(descriptor))
   }
 
@@ -130,7 +134,8 @@ final class SegmentTable: Sendable {
     var needsKeys = false
     if case .fabric = route { needsKeys = true }
     return Segment.Current(
-      route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device), needsKeys: needsKeys))
+      route: route, snapshot: PeerSnapshot(descriptor, rails: rails.map(\.device), needsKeys: needsKeys),
+      neighbour: sameHost?.neighbour(descriptor))
   }
 
   private func route(to descriptor: SegmentDescriptor) throws(TransferError) -> Segment.Route {
