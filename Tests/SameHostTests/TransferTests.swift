@@ -89,10 +89,11 @@ struct TransferTests {
       for round in 0..<20 {
         let seed = UInt64(1000 + thread * 100 + round)
         pair.fill(seed, offset: base, block * count)
-        #expect(
-          try pair.move((0..<count).map { pair.request(.write, base + $0 * block, block) }).state == .completed)
+        let writes = try pair.move((0..<count).map { pair.request(.write, base + $0 * block, block) })
+        #expect(writes.state == .completed)
         pair.fill(1, offset: base, block * count)
-        #expect(try pair.move((0..<count).map { pair.request(.read, base + $0 * block, block) }).state == .completed)
+        let reads = try pair.move((0..<count).map { pair.request(.read, base + $0 * block, block) })
+        #expect(reads.state == .completed)
         #expect(pair.mismatch(seed, offset: base, block * count) == nil)
       }
     }

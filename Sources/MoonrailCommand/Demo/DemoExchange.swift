@@ -81,6 +81,9 @@ final class DemoExchange {
     progress.show(round: roundsDone, of: plan.rounds)
   }
 
+  /// Whether it was moved by copies within the host.
+  var isDirect: Bool { (session.engine.sameHostStatistics?.operations ?? 0) > 0 }
+
   /// Ends the engine, before the target does.
   func close() {
     progress.clear()

@@ -137,7 +137,7 @@ final class Neighbour: @unchecked Sendable {
   /// Reads the token and writes beside it, as transfers do. Returns why that does not go.
   private func rehearse() -> String? {
     guard GuardWord.isThere(process, guardAddress, token) else {
-      return "process_vm_readv: \(StreamSocket.describe(errno))"
+      return "process_vm_readv: \(StreamSocket.describe(errno))\(Self.advice)"
     }
     var word: UInt64 = 1
     let written = withUnsafeMutableBytes(of: &word) { bytes in
@@ -146,13 +146,15 @@ final class Neighbour: @unchecked Sendable {
         base: UnsafeMutableRawPointer(bitPattern: guardAddress + GuardPage.writtenOffset), length: bytes.count)
       return clinux_process_write(process, &from, 1, &to, 1)
     }
-    return written == MemoryLayout<UInt64>.size ? nil : "process_vm_writev: \(StreamSocket.describe(errno))"
+    return written == MemoryLayout<UInt64>.size ? nil : "process_vm_writev: \(StreamSocket.describe(errno))\(Self.advice)"
   }
+
+  private static let advice = " (see kernel.yama.ptrace_scope, and whether the container has CAP_SYS_PTRACE)"
 
   private static func describe(_ refusal: UInt32) -> String {
     switch NeighbourMessages.Refusal(rawValue: refusal) {
     case .otherLife: "it says that it is another engine"
-    case .unreachable: "it cannot reach this process's memory"
+    case .unreachable: "it cannot reach this process's memory\(advice)"
     case .full: "it has no room for one more neighbour"
     case nil: "it gives no reason"
     }
