@@ -76,7 +76,8 @@ struct WithdrawalTests {
 
   @Test("a neighbour that stands still: the memory is withdrawn, or kept, but never written to after it")
   func stopped() throws {
-    for _ in 0..<5 {
+    // Each time it stands in the middle of a copy costs half a minute.
+    for _ in 0..<2 {
       let pair = try Neighbours(.copied, length: Self.length)
       try startWriting(pair)
       pair.peer.suspend()
