@@ -38,7 +38,9 @@ final class Neighbours: @unchecked Sendable {
     segment = try engine.openSegment(peer.name)
     if path == .mapped, access != "none" {
       // The file comes a moment after the greeting.
-      let isMapped = try eventually { try neighbour.view.entry(of: peer.address, length: 1, for: .read)?.pointee.mapped != nil }
+      let isMapped = try eventually {
+        try neighbour.view.entry(of: peer.address, length: 1, for: .read)?.pointee.mapped != nil
+      }
       #expect(isMapped)
     }
   }

@@ -34,7 +34,8 @@ struct WithdrawalTests {
     }
   }
 
-  @Test("memory that comes and goes under a stream of writes: while it is gone, nothing lands", arguments: Path.allCases)
+  @Test(
+    "memory that comes and goes under a stream of writes: while it is gone, nothing lands", arguments: Path.allCases)
   func comesAndGoes(_ path: Path) throws {
     let pair = try Neighbours(path, length: Self.length)
     pair.fill(40, Self.length)
