@@ -61,7 +61,12 @@ struct FallbackTests {
 
   @Test("a peer of another user", .enabled(if: geteuid() == 0, "only root can start one"))
   func otherUser() throws {
-    try expectTCP(try PeerProcess(neighbour: Self.length, user: 65_534))
+    let peer = try PeerProcess(neighbour: Self.length, user: 65_534)
+    try expectTCP(peer)
+    let engine = try Neighbours.engine()
+    defer { engine.shutdown() }
+    let incarnation = try #require(try engine.segments.fetch(peer.name).snapshot.descriptor.incarnation)
+    #expect(try obstacle(incarnation) == "it belongs to user 65534, this process to 0")
   }
 
   @Test("a request that cannot be copied takes TCP, and the others of its batch do not")

@@ -20,7 +20,9 @@ final class EngineSession: Sendable {
     self.engine = engine
     do throws(CommandFailure) {
       var buffers: [HostMemory] = []
-      for node in nodes { buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte, isShareable: isShareable)) }
+      for node in nodes {
+        buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte, isShareable: isShareable))
+      }
       for buffer in buffers { try Self.register(buffer, with: engine) }
       self.buffers = buffers
     } catch {

@@ -23,7 +23,8 @@ final class GuardPage: @unchecked Sendable {
   init() throws(TransferError) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     guard let base = Self.map(page) else {
-      throw TransferError(.memory, "No page for the guard of transfers within the host: \(StreamSocket.describe(errno)).")
+      throw TransferError(
+        .memory, "No page for the guard of transfers within the host: \(StreamSocket.describe(errno)).")
     }
     guard madvise(base, page, 10 /* MADV_DONTFORK */) == 0 else {
       defer { munmap(base, page) }

@@ -146,7 +146,10 @@ final class Neighbour: @unchecked Sendable {
         base: UnsafeMutableRawPointer(bitPattern: guardAddress + GuardPage.writtenOffset), length: bytes.count)
       return clinux_process_write(process, &from, 1, &to, 1)
     }
-    return written == MemoryLayout<UInt64>.size ? nil : "process_vm_writev: \(StreamSocket.describe(errno))\(Self.advice)"
+    guard written == MemoryLayout<UInt64>.size else {
+      return "process_vm_writev: \(StreamSocket.describe(errno))\(Self.advice)"
+    }
+    return nil
   }
 
   private static let advice = " (see kernel.yama.ptrace_scope, and whether the container has CAP_SYS_PTRACE)"
