@@ -167,7 +167,7 @@ struct FallbackTests {
     let welcome = NeighbourMessages.bytes(
       of: NeighbourMessages.Welcome(guardAddress: 0x1234_5678_9000, token: (1, 2)))
     let files = [BoardLayout.length, Slots.length]
-    #expect(try obstacle(try listen(welcome, files)) == "its table has another form")
+    #expect(try obstacle(try listen(welcome, files))?.hasPrefix("process_vm_readv:") == true)
     #expect(try obstacle(try listen(welcome, [4096, 4096])) == "it gives no reason")
     #expect(try obstacle(try listen(welcome)) == "it gives no reason")
     let start = ContinuousClock.now
