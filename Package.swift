@@ -93,8 +93,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Fabric", "TransferEngine"], path: "Tests/Support", swiftSettings: settings),
     .executableTarget(
-      name: "TestPeer", dependencies: ["Cuda", "Memory", "Topology", "TransferEngine", logging], path: "Tests/Peer",
-      swiftSettings: settings),
+      name: "TestPeer", dependencies: ["CLinux", "Cuda", "Memory", "Topology", "TransferEngine", logging],
+      path: "Tests/Peer", swiftSettings: settings),
     .testTarget(
       name: "SimulatedFabricTests", dependencies: ["SimulatedFabric", "CFabric"], swiftSettings: settings),
     .testTarget(
@@ -133,6 +133,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "TCPTests",
+      dependencies: ["TransferEngine", "Memory", "Wire", "TestSupport", "TestPeer", logging], swiftSettings: settings),
+    .testTarget(
+      name: "SameHostTests",
       dependencies: ["TransferEngine", "Memory", "Wire", "TestSupport", "TestPeer", logging], swiftSettings: settings),
     .testTarget(
       name: "CommandTests",

@@ -3,6 +3,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
+# Processes of this host use NICs and TCP, which is what is tested and shown here, unless they are told otherwise.
+export MOONRAIL_SAME_HOST=${MOONRAIL_SAME_HOST:-0}
+
 say() { printf '==> %s\n' "$*"; }
 
 fail() {

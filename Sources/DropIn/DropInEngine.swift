@@ -29,7 +29,7 @@ public final class DropInEngine: Sendable {
     }
     let engine = try TransferEngine(configuration, logger: logger)
     timeout = engine.transferDeadline
-    managed = Mutex(ManagedBuffers())
+    managed = Mutex(ManagedBuffers(isShareable: engine.sameHostStatistics != nil))
     reference = Unmanaged.passRetained(engine)
   }
 

@@ -20,6 +20,8 @@ struct ManagedBuffers: ~Copyable {
     init(_ memory: consuming HostBuffer) { owner = Owner(memory: memory) }
   }
 
+  /// Whether other engines on this host may map it.
+  private let isShareable: Bool
   /// The newest last; pieces are cut from that one.
   private var arenas: [Arena] = []
   /// What is larger than ``largest``, by address.
@@ -28,6 +30,8 @@ struct ManagedBuffers: ~Copyable {
   private var free: [Int: [UInt]] = [:]
   /// The sizes of the pieces that are out, by address.
   private var taken: [UInt: Int] = [:]
+
+  init(isShareable: Bool) { self.isShareable = isShareable }
 
   /// The size of the piece that `length` bytes get.
   static func pieceSize(_ length: Int) -> Int {
@@ -44,7 +48,7 @@ struct ManagedBuffers: ~Copyable {
   ) throws(Failure) -> UnsafeMutableRawPointer? {
     guard length > 0 else { return nil }
     if length > Self.largest {
-      guard let arena = Self.map(length) else { return nil }
+      guard let arena = map(length) else { return nil }
       let base = arena.owner.memory.baseAddress
       try register(base, length)
       single[UInt(bitPattern: base)] = arena
@@ -57,7 +61,7 @@ struct ManagedBuffers: ~Copyable {
     }
     if arenas.last.map({ $0.owner.memory.length - $0.owner.used < size }) ?? true {
       let room = max(Self.arenaSize, size)
-      guard let arena = Self.map(room) else { return nil }
+      guard let arena = map(room) else { return nil }
       try register(arena.owner.memory.baseAddress, room)
       retireRest()
       arenas.append(arena)
@@ -106,8 +110,8 @@ struct ManagedBuffers: ~Copyable {
     }
   }
 
-  private static func map(_ length: Int) -> Arena? {
-    guard let memory = try? HostBuffer(length: length) else { return nil }
+  private func map(_ length: Int) -> Arena? {
+    guard let memory = try? HostBuffer(length: length, isShareable: isShareable) else { return nil }
     return Arena(memory)
   }
 }

@@ -15,6 +15,11 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
   public let boundNode: Int?
 
   private let mappedLength: Int
+  /// The file behind the memory; -1 where there is none.
+  private let file: Int32
+
+  /// Whether other processes of this host can map the memory, once they are given its file.
+  public var isShareable: Bool { file >= 0 }
 
   /// All of the bytes. Valid while the buffer lives.
   public var bytes: UnsafeMutableRawBufferPointer {
@@ -27,14 +32,19 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
   ///   - length: bytes, at least 1.
   ///   - numaNode: the node to take the pages from while it has memory; nil: the one of the thread that touches a page.
   ///   - hugePages: asks for transparent huge pages. A wish: without them in the kernel the pages are small.
+  ///   - isShareable: asks for memory that peers of this host can map (``ShareableMemory``). A wish as well. Such
+  ///     memory is the same memory in a forked child, not a copy of it.
   ///
   /// Fails with `invalidArgument` or `outOfMemory`.
-  public init(length: Int, numaNode: Int? = nil, hugePages: Bool = false) throws(MemoryError) {
+  public init(
+    length: Int, numaNode: Int? = nil, hugePages: Bool = false, isShareable: Bool = false
+  ) throws(MemoryError) {
     guard length > 0 else {
       throw MemoryError(
         .invalidArgument, "A buffer of \(length) bytes cannot be made", remedy: "Ask for at least one byte")
     }
-    let mapping = try Self.map(length: length, alignment: hugePages ? Self.hugePageSize : PageSize.system)
+    let mapping = try Self.map(
+      length: length, alignment: hugePages ? Self.hugePageSize : PageSize.system, isShareable: isShareable)
     if hugePages {
       madvise(mapping.baseAddress, mapping.count, MADV_HUGEPAGE)
     }
@@ -44,10 +54,16 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
     baseAddress = mapping.baseAddress
     mappedLength = mapping.count
     boundNode = node
+    file = mapping.file
     self.length = length
+    if file >= 0 { ShareableMemory.add(file, at: UInt(bitPattern: baseAddress), length: mappedLength) }
   }
 
   deinit {
+    if file >= 0 {
+      ShareableMemory.remove(at: UInt(bitPattern: baseAddress))
+      close(file)
+    }
     munmap(baseAddress, mappedLength)
   }
 
@@ -56,8 +72,8 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
 
   /// Whole multiples of `alignment`, a multiple of the system's page size, at an address that is one too.
   private static func map(
-    length: Int, alignment: Int
-  ) throws(MemoryError) -> (baseAddress: UnsafeMutableRawPointer, count: Int) {
+    length: Int, alignment: Int, isShareable: Bool
+  ) throws(MemoryError) -> (baseAddress: UnsafeMutableRawPointer, count: Int, file: Int32) {
     let slack = alignment - PageSize.system
     let remedy = "Ask for less, or raise the memory limit (ulimit -v, the container's limit, vm.overcommit_memory)"
     // Half of the numbers are far more than any address space, and leave room to round up.
@@ -65,15 +81,23 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
       throw MemoryError(.outOfMemory, "\(length) bytes are more than an address space holds", remedy: remedy)
     }
     let count = (length + alignment - 1) / alignment * alignment
-    let mapped = mmap(nil, count + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    let file = isShareable ? ShareableMemory.makeFile(length: count + slack) : nil
+    let kind = file == nil ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED
+    let mapped = mmap(nil, count + slack, PROT_READ | PROT_WRITE, kind, file ?? -1, 0)
     guard let start = mapped, start != MAP_FAILED else {
-      throw MemoryError(
-        .outOfMemory, "The kernel does not give \(length) bytes: \(String(cString: strerror(errno)))", remedy: remedy)
+      let reason = String(cString: strerror(errno))
+      if let file { close(file) }
+      throw MemoryError(.outOfMemory, "The kernel does not give \(length) bytes: \(reason)", remedy: remedy)
     }
     // What lies before and behind the aligned part goes back at once.
     let head = (alignment - Int(bitPattern: start) & (alignment - 1)) & (alignment - 1)
     if head > 0 { munmap(start, head) }
     if slack > head { munmap(start + head + count, slack - head) }
-    return (start + head, count)
+    // A peer that maps the file begins at its first byte, so it has to be the buffer's.
+    if let file, head > 0 {
+      close(file)
+      return (start + head, count, -1)
+    }
+    return (start + head, count, file ?? -1)
   }
 }

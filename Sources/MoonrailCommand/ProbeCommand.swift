@@ -59,6 +59,8 @@ struct ProbeCommand: ParsableCommand {
   @Option(help: "Seconds after which a transfer that is not complete is an error.")
   var timeout = 60
 
+  @OptionGroup var neighbours: SameHostOptions
+
   func run() throws { try execute() }
 
   private func execute() throws(CommandFailure) {
@@ -76,9 +78,10 @@ struct ProbeCommand: ParsableCommand {
     let choice = try TransportChoice(protocol: transport, provider: provider)
     let signals = StopSignals()
     let session = try EngineSession(
-      Configuration(
-        localServerName: localServerName, metadataServer: metadataServer, transports: [choice.transport],
-        provider: choice.provider, deviceFilter: deviceName),
+      neighbours.applied(
+        to: Configuration(
+          localServerName: localServerName, metadataServer: metadataServer, transports: [choice.transport],
+          provider: choice.provider, deviceFilter: deviceName)),
       nodes: Array(numaNodes().prefix(1)), bufferSize: bufferSize)
     if mode == "target" {
       Output.print("[target] ready, addr=\(session.engine.name)")

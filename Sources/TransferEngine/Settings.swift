@@ -26,6 +26,8 @@ struct Settings: Sendable {
   var cachesNoMetadata = false
   /// Whether an engine with NICs has TCP beside them (`MOONRAIL_TCP`).
   var hasTCPBeside = true
+  /// Whether engines on this host are reached without a NIC (`MOONRAIL_SAME_HOST`).
+  var sameHost = true
   /// Seconds between refreshes of all descriptors; 0: never (`MC_TE_METADATA_REFRESH_INTERVAL_SECONDS`).
   var refreshInterval = 0
 
@@ -69,6 +71,9 @@ struct Settings: Sendable {
     let interval = integer("MC_TE_METADATA_REFRESH_INTERVAL_SECONDS", 0...86_400, otherwise: "never refreshing")
     refreshInterval = interval ?? 0
     hasTCPBeside = !["0", "false", "no"].contains(environment["MOONRAIL_TCP"]?.lowercased())
+    sameHost =
+      !["0", "false", "no"].contains(environment["MOONRAIL_SAME_HOST"]?.lowercased())
+      && environment["MC_FORCE_TCP"] == nil
     provider = environment["MOONRAIL_PROVIDER"].flatMap { $0.isEmpty ? nil : $0 }
     libfabricPath = environment["MOONRAIL_LIBFABRIC"].flatMap { $0.isEmpty ? nil : $0 }
   }

@@ -32,6 +32,8 @@ struct Submission: ~Copyable {
   /// The parts that the batch had before.
   private let firstPart: Int
   private(set) var total = 0
+  /// What goes to engines on this host.
+  var neighbours: NeighbourPlan
 
   /// The run that is being planned: requests to one peer.
   private var links: Peer.Links?
@@ -64,6 +66,7 @@ struct Submission: ~Copyable {
     self.deadline = deadline
     firstTask = batch.pointee.submitted.load(ordering: .relaxed)
     firstPart = batch.pointee.partCount
+    neighbours = NeighbourPlan(batch, local: local, deadline: deadline)
     for index in rails.indices { chains[index] = Chain() }
   }
 
@@ -113,7 +116,7 @@ struct Submission: ~Copyable {
   /// Gives everything to the rails and to the TCP peers. A TCP peer whose queue is full makes the caller wait, until the
   /// operations' deadline at most.
   mutating func handOver(requestCount: Int, mayWait: Bool) {
-    batch.pointee.outstanding.add(total, ordering: .relaxed)
+    batch.pointee.outstanding.add(total + neighbours.total, ordering: .relaxed)
     batch.pointee.submitted.store(firstTask + requestCount, ordering: .releasing)
     for (index, rail) in rails.enumerated() {
       let chain = chains[index]
@@ -127,6 +130,7 @@ struct Submission: ~Copyable {
   /// Takes everything back, for another attempt or for an error.
   mutating func undo() {
     flushUse()
+    neighbours.undo()
     for index in rails.indices {
       var cursor = chains[index].youngest
       while let request = cursor {

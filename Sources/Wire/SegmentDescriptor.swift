@@ -82,12 +82,16 @@ public struct SegmentDescriptor: Equatable, Sendable {
   /// Tells one run of a server from the next under the same name (`moonrail_incarnation`, an extension); `nil` from
   /// other peers.
   public var incarnation: String?
+  /// Tells the server's host from others (`moonrail_host`, an extension), if it can be reached by engines on it without a
+  /// NIC; they find its socket by the ``incarnation``.
+  public var host: String?
 
   /// A descriptor; what is not given is empty, and the TCP version is 2 for TCP and 1 otherwise, as peers expect.
   public init(
     name: String, transport: SegmentProtocol, tcpDataPort: Int = 0, tcpDataHost: String? = nil,
     tcpProtocolVersion: Int? = nil, timestamp: String? = nil, rdmaServerName: String? = nil, devices: [Device] = [],
-    buffers: [Buffer] = [], priorityMatrix: [String: Priority] = [:], incarnation: String? = nil
+    buffers: [Buffer] = [], priorityMatrix: [String: Priority] = [:], incarnation: String? = nil,
+    host: String? = nil
   ) {
     self.name = name
     self.transport = transport
@@ -100,6 +104,7 @@ public struct SegmentDescriptor: Equatable, Sendable {
     self.buffers = buffers
     self.priorityMatrix = priorityMatrix
     self.incarnation = incarnation
+    self.host = host
   }
 
   /// Whether the segment is also, or only, reached over TCP.

@@ -52,6 +52,7 @@ private struct DescriptorForm: Decodable {
   enum CodingKeys: String, CodingKey {
     case buffers
     case devices
+    case host = "moonrail_host"
     case incarnation = "moonrail_incarnation"
     case name
     case priorityMatrix = "priority_matrix"
@@ -78,7 +79,8 @@ private struct DescriptorForm: Decodable {
       tcpProtocolVersion: try values.decodeIfPresent(Int.self, forKey: .tcpProtocolVersion) ?? 1,
       timestamp: try values.decodeIfPresent(String.self, forKey: .timestamp),
       rdmaServerName: try values.nonEmpty(.rdmaServerName),
-      incarnation: try values.decodeIfPresent(String.self, forKey: .incarnation))
+      incarnation: try values.decodeIfPresent(String.self, forKey: .incarnation),
+      host: try values.nonEmpty(.host))
     if transport.hasDevices {
       descriptor.devices = try values.decodeIfPresent([DeviceForm].self, forKey: .devices)?.map(\.device) ?? []
       // Peers keep a descriptor whose matrix is missing or broken, so it must not cost the segment here.

@@ -10,6 +10,10 @@ extension SegmentDescriptor {
       object.key("buffers")
       object.array { for text in texts { $0.elements(text) } }
       if transport.hasDevices { writeDevices(to: &object) }
+      if let host {
+        object.key("moonrail_host")
+        object.string(host)
+      }
       if let incarnation {
         object.key("moonrail_incarnation")
         object.string(incarnation)

@@ -11,6 +11,7 @@ struct Peer {
       let options = try PeerOptions(CommandLine.arguments.dropFirst())
       var logger = Logger(label: "peer")
       logger.logLevel = .error
+      if let user = options.user, setgid(user) != 0 || setuid(user) != 0 { throw PeerError("setuid: error \(errno)") }
       // Before the engine, as with those who use CUDA.
       let memory = try PeerMemory(options)
       let engine = try TransferEngine(

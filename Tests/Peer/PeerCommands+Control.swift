@@ -17,6 +17,12 @@ extension PeerCommands {
       guard let statistics = engine.tcpStatistics else { return "none" }
       let numbers = [statistics.initiated, statistics.served].flatMap { [$0.bytes, $0.operations, $0.failures] }
       return "ok " + numbers.map(String.init).joined(separator: " ")
+    case "same-host":
+      guard let statistics = engine.sameHostStatistics else { return "none" }
+      return
+        "ok \(statistics.copiedBytes) \(statistics.mappedBytes) \(statistics.operations) \(statistics.failures)"
+    case "stranger":
+      return try Stranger.listen(words)
     case "location":
       return "ok " + (try engine.describe(.local).buffers.map(\.location)).joined(separator: ",")
     case "cuda":

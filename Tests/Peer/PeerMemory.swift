@@ -5,10 +5,15 @@ import Memory
 enum PeerMemory: ~Copyable {
   case host(GuardedBuffer)
   case gpu(CUDABuffer)
+  case shareable(HostBuffer)
 
   init(_ options: PeerOptions) throws {
     if let ordinal = options.gpu {
       self = .gpu(try CUDABuffer(CUDADriver.load().context(of: ordinal), length: options.bufferLength))
+    } else if options.isShareable {
+      let buffer = try HostBuffer(length: options.bufferLength, isShareable: true)
+      guard buffer.isShareable else { throw PeerError("no memory that can be shared") }
+      self = .shareable(buffer)
     } else {
       self = .host(try GuardedBuffer(length: options.bufferLength, at: options.address))
     }
@@ -18,6 +23,7 @@ enum PeerMemory: ~Copyable {
     switch self {
     case .host(let buffer): UInt(bitPattern: buffer.baseAddress)
     case .gpu(let buffer): buffer.address
+    case .shareable(let buffer): UInt(bitPattern: buffer.baseAddress)
     }
   }
 
@@ -25,6 +31,7 @@ enum PeerMemory: ~Copyable {
     switch self {
     case .host(let buffer): buffer.length
     case .gpu(let buffer): buffer.length
+    case .shareable(let buffer): buffer.length
     }
   }
 
@@ -39,6 +46,9 @@ enum PeerMemory: ~Copyable {
       let range = UnsafeMutableRawBufferPointer(start: bytes.baseAddress, count: count)
       PatternFill.fill(range, seed: seed, offset: place)
       try buffer.write(UnsafeRawBufferPointer(range), at: offset)
+    case .shareable(let buffer):
+      let range = UnsafeMutableRawBufferPointer(start: buffer.baseAddress + offset, count: count)
+      PatternFill.fill(range, seed: seed, offset: place)
     }
   }
 
@@ -53,6 +63,9 @@ enum PeerMemory: ~Copyable {
       let range = UnsafeMutableRawBufferPointer(start: bytes.baseAddress, count: count)
       try buffer.read(into: range, at: offset)
       return PatternFill.firstMismatch(UnsafeRawBufferPointer(range), seed: seed, offset: place)
+    case .shareable(let buffer):
+      let range = UnsafeRawBufferPointer(start: buffer.baseAddress + offset, count: count)
+      return PatternFill.firstMismatch(range, seed: seed, offset: place)
     }
   }
 }

@@ -2,7 +2,8 @@ import TransferEngine
 
 /// The peer's command line: `--transport efa|tcp --provider NAME --host NAME --buffer BYTES`, `--metadata
 /// CONNECTION_STRING`, `--address NUMBER`, where the buffer has to be, `--access none|readOnly|readWrite`, what other engines may
-/// do with the buffer, and `--gpu NUMBER`, whose memory it is: the host's without it, or with a number below 0.
+/// do with the buffer, and `--gpu NUMBER`, whose memory it is: the host's without it, or with a number below 0; `--shareable true`, for memory
+/// that engines of this host can map, and `--user NUMBER`, the user to become first.
 struct PeerOptions {
   var transport = Configuration.Transport.efa
   var provider: String?
@@ -12,6 +13,8 @@ struct PeerOptions {
   var metadata = "P2PHANDSHAKE"
   var address: UInt = 0
   var gpu: Int?
+  var isShareable = false
+  var user: UInt32?
 
   init(_ arguments: some Sequence<String>) throws {
     var iterator = arguments.makeIterator()
@@ -28,6 +31,8 @@ struct PeerOptions {
         }
         access = named
       case "--gpu": gpu = Int(value).flatMap { $0 < 0 ? nil : $0 }
+      case "--shareable": isShareable = value == "true"
+      case "--user": user = UInt32(value)
       case "--host": host = value
       case "--metadata": metadata = value
       case "--address":

@@ -79,12 +79,34 @@ public final class PeerProcess: @unchecked Sendable {
       environment: environment)
   }
 
-  private init(arguments: [String], environment: [String: String]) throws {
+  /// Starts a peer that speaks TCP, and that engines of this host reach directly.
+  ///
+  /// - Parameters:
+  ///   - isShareable: Whether they may map its buffer.
+  ///   - user: The user that it becomes before it makes its engine; nil: this process's.
+  ///   - launcher: What starts it: a program and its arguments, as `unshare --pid --fork`.
+  public convenience init(
+    neighbour bufferLength: Int, isShareable: Bool = false, access: String = "readWrite", user: UInt32? = nil,
+    launcher: [String] = [], environment: [String: String] = [:]
+  ) throws {
+    try self.init(
+      arguments: [
+        "--transport", "tcp", "--buffer", "\(bufferLength)", "--access", access, "--shareable", "\(isShareable)",
+      ] + (user.map { ["--user", "\($0)"] } ?? []), launcher: launcher,
+      environment: ["MOONRAIL_SAME_HOST": "1"].merging(environment) { $1 })
+  }
+
+  /// Peers are reached by what they were started for, and not within the host, unless the test is about that.
+  private static let defaults = ["MOONRAIL_SAME_HOST": "0"]
+
+  private init(arguments: [String], launcher: [String] = [], environment: [String: String]) throws {
     // A peer that died has closed the pipe that we tell it through.
     signal(SIGPIPE, SIG_IGN)
-    process.executableURL = try BuiltProducts.directory.appending(path: "TestPeer")
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { !$0.value.isEmpty }
+    let command = launcher + [try BuiltProducts.directory.appending(path: "TestPeer").path] + arguments
+    process.executableURL = URL(filePath: command[0])
+    process.arguments = Array(command.dropFirst())
+    process.environment = ProcessInfo.processInfo.environment.merging(Self.defaults) { $1 }.merging(environment) { $1 }
+      .filter { !$0.value.isEmpty }
     process.standardInput = input
     process.standardOutput = output
     try process.run()

@@ -61,6 +61,42 @@ long clinux_receive(int socket, const struct clinux_part *parts, size_t count, i
 /* ppoll(2) of one socket: waits until it is ready for `events`, or has an error, for at most `timeout_ns`. */
 int clinux_await(int socket, int events, int64_t timeout_ns);
 
+/* process_vm_writev(2) and process_vm_readv(2): copies between this process's memory and another's, in the order of the
+ * parts, up to the first that cannot be reached. Returns the bytes that were copied, or -1 with errno where none were. */
+long clinux_process_write(int process, const struct clinux_part *from, size_t from_count, const struct clinux_part *to,
+			  size_t to_count);
+long clinux_process_read(int process, const struct clinux_part *to, size_t to_count, const struct clinux_part *from,
+			 size_t from_count);
+
+/* pidfd_open(2): a file that can be read from when the process has ended, or -1 with errno. */
+int clinux_open_process(int process);
+
+/* memfd_create(2): an empty file without a path, to be closed on exec, or -1 with errno. */
+int clinux_memory_file(const char *name);
+
+/* From now on the file keeps its length, whoever has it. Returns 0 or an errno. */
+int clinux_seal_size(int file);
+
+/* Whether the file cannot become shorter. */
+int clinux_has_sealed_size(int file);
+
+/* A second descriptor of the file, to be closed on exec, or -1 with errno. */
+int clinux_duplicate(int file);
+
+/* SO_PEERCRED: the process at the other end of a local socket, 0 where it is in a namespace that this one does not see,
+ * and its effective user. Returns 0 or an errno. */
+int clinux_peer(int socket, int *process, unsigned *user);
+
+/* Files that one message carries at most. */
+#define CLINUX_FILES 4
+
+/* sendmsg(2) of one message with `count` files (SCM_RIGHTS). -1 with errno. */
+long clinux_send_files(int socket, const void *bytes, size_t length, const int *files, size_t count, int flags);
+
+/* recvmsg(2) of one message with its files, to be closed on exec: `files` has room for CLINUX_FILES, and -1 where there
+ * is none. -1 with errno. */
+long clinux_receive_files(int socket, void *bytes, size_t length, int *files, int flags);
+
 /* Writes the byte at `address` back to itself atomically: a write to the page that loses nobody's change. */
 static inline void clinux_touch(void *address)
 {

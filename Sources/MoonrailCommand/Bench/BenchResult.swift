@@ -4,16 +4,18 @@ internal import TransferEngine
 struct EngineCounters {
   var nics: [NICDescription]
   var tcp: TCPStatistics?
+  var sameHost: SameHostStatistics?
 
   init(_ engine: TransferEngine) {
     nics = engine.nics
     tcp = engine.tcpStatistics
+    sameHost = engine.sameHostStatistics
   }
 }
 
 /// What a run has measured.
 struct BenchResult {
-  /// What one NIC, or TCP, has moved during the run.
+  /// What one NIC, or another path, has moved during the run.
   struct NICShare: Equatable {
     var name: String
     var bytes: UInt64
@@ -66,10 +68,15 @@ struct BenchResult {
     return "\(all.count) NICs, from \(text(least)) to \(text(most))"
   }
 
-  /// Counters at the end less those at the beginning; TCP's where it is all there is, or has moved something.
+  /// Counters at the end less those at the beginning; TCP's where it is all there is, or has moved something, and those
+  /// of the paths within the host where they have.
   static func shares(before: EngineCounters, after: EngineCounters) -> [NICShare] {
     let base = Dictionary(before.nics.map { ($0.name, $0.transferredBytes) }) { first, _ in first }
-    let nics = after.nics.map { NICShare(name: $0.name, bytes: $0.transferredBytes &- (base[$0.name] ?? 0)) }
+    let near = [
+      ("process_vm", after.sameHost?.copiedBytes, before.sameHost?.copiedBytes),
+      ("shared memory", after.sameHost?.mappedBytes, before.sameHost?.mappedBytes),
+    ].map { NICShare(name: $0.0, bytes: ($0.1 ?? 0) &- ($0.2 ?? 0)) }.filter { $0.bytes > 0 }
+    let nics = near + after.nics.map { NICShare(name: $0.name, bytes: $0.transferredBytes &- (base[$0.name] ?? 0)) }
     guard let tcp = after.tcp else { return nics }
     let bytes = tcp.initiated.bytes &- (before.tcp?.initiated.bytes ?? 0)
     return bytes > 0 || nics.isEmpty ? nics + [NICShare(name: "tcp", bytes: bytes)] : nics
@@ -95,7 +102,7 @@ struct BenchResult {
     if let processorSecondsPerGB {
       lines.append(line("processor time", "\(processorSecondsPerGB.fixed(3)) s per GB, this process"))
     }
-    if !shares.isEmpty { lines.append(line("share per NIC", shareText)) }
+    if !shares.isEmpty { lines.append(line("share per path", shareText)) }
     lines.append(line("failures", "0"))
     if let verifiedBytes { lines.append(line("verified", "\(verifiedBytes) bytes, every one as expected")) }
     return lines.joined(separator: "\n")

@@ -81,6 +81,13 @@ struct RunOptions: ParsableArguments {
   @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: .hidden)
   var exitWithStdin = false
 
+  @OptionGroup var neighbours: SameHostOptions
+
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: "With --same-host, on the target: memory that the initiator can map, as that of the engine's own buffers.")
+  var sharedMemory = false
+
   /// Checks what the parser cannot and gives the values their types.
   func checked() throws(CommandFailure) -> RunParameters {
     guard let mode = RunParameters.Mode(rawValue: mode) else {
@@ -129,6 +136,6 @@ struct RunOptions: ParsableArguments {
       localServerName: localServerName, metadataServer: metadataServer, transports: [choice.transport],
       provider: choice.provider, deviceFilter: deviceName)
     if !nicPriorityMatrix.isEmpty { configuration.environment["MC_CUSTOM_TOPO_JSON"] = nicPriorityMatrix }
-    return configuration
+    return neighbours.applied(to: configuration)
   }
 }

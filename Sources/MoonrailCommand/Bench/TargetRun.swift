@@ -13,7 +13,8 @@ enum TargetRun {
     // the memory is registered: it is said then.
     let session = try EngineSession(
       try options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
-      byte: parameters.fillsMemory ? 0xCC : 0, logger: StandardErrorLog.logger("moonrail", omitting: listeningPrefix))
+      byte: parameters.fillsMemory ? 0xCC : 0, isShareable: options.sharedMemory,
+      logger: StandardErrorLog.logger("moonrail", omitting: listeningPrefix))
     Output.error(listeningLine(session.engine.name))
     while !signals.wait(milliseconds: 200) {
       if options.exitWithStdin && standardInputHasEnded() { break }

@@ -30,6 +30,8 @@ struct DemoCommand: ParsableCommand {
   @Option(help: "Seconds that the target may take to start, and a batch to complete.")
   var timeout = 60
 
+  @OptionGroup var neighbours: SameHostOptions
+
   func run() throws { try execute() }
 
   /// How much of it, in rounds of what fits into a buffer.
@@ -48,11 +50,12 @@ struct DemoCommand: ParsableCommand {
     let choice = try TransportChoice(protocol: transport, provider: provider)
     let signals = StopSignals()
     Output.error(
-      "Starting a target and an initiator on \(choice.label), to move \((Double(plan.bytes) / 1e9).fixed(1)) GB "
+      "Starting a target and an initiator on \(neighbours.sameHost ? "this host" : choice.label), to move \((Double(plan.bytes) / 1e9).fixed(1)) GB "
         + "each way.")
-    let target = try DemoTarget(choice, bufferSize: plan.bufferSize, seconds: timeout)
+    let target = try DemoTarget(choice, neighbours, bufferSize: plan.bufferSize, seconds: timeout)
     do throws(CommandFailure) {
-      let exchange = try DemoExchange(plan: plan, choice, target: target.name, timeout: .seconds(timeout))
+      let exchange = try DemoExchange(
+        plan: plan, choice, neighbours, target: target.name, timeout: .seconds(timeout))
       while exchange.hasMore {
         try exchange.round()
         target.drain()

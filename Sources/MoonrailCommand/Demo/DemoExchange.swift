@@ -33,13 +33,14 @@ final class DemoExchange {
 
   /// Starts an engine and connects it to `target`.
   init(
-    plan: DemoPlan, _ choice: TransportChoice, target: String, timeout: Duration
+    plan: DemoPlan, _ choice: TransportChoice, _ neighbours: SameHostOptions, target: String, timeout: Duration
   ) throws(CommandFailure) {
     self.plan = plan
     self.choice = choice
     self.timeout = timeout
     let session = try EngineSession(
-      Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider),
+      neighbours.applied(
+        to: Configuration(localServerName: "127.0.0.1", transports: [choice.transport], provider: choice.provider)),
       nodes: [0], bufferSize: plan.bufferSize,
       logger: StandardErrorLog.quietLogger("moonrail"))
     self.session = session
@@ -79,6 +80,9 @@ final class DemoExchange {
     roundsDone += 1
     progress.show(round: roundsDone, of: plan.rounds)
   }
+
+  /// Whether it was moved by copies within the host.
+  var isDirect: Bool { (session.engine.sameHostStatistics?.operations ?? 0) > 0 }
 
   /// Ends the engine, before the target does.
   func close() {

@@ -10,11 +10,12 @@ struct DemoReport {
     let isTCP = exchange.choice.transport == .tcp
     let provider = exchange.nics.first?.provider ?? exchange.choice.label
     let plan = exchange.plan
+    let path = exchange.isDirect ? "the kernel, from process to process" : isTCP ? "TCP" : "libfabric"
     let nics = exchange.nics.map(\.name)
     let nicText = nics.prefix(4).joined(separator: ", ") + (nics.count > 4 ? ", …" : "")
     var lines = [
       "",
-      "Two processes, one host: data moved through \(isTCP ? "TCP" : "libfabric") and was compared byte for byte.",
+      "Two processes, one host: data moved through \(path) and was compared byte for byte.",
       "",
       "  initiator   \(exchange.names.initiator)  process \(getpid())",
       "  target      \(exchange.names.target)  process \(targetProcess)",

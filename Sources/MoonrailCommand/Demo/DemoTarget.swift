@@ -11,14 +11,16 @@ final class DemoTarget {
   var processID: Int { child.processNumber }
 
   /// Starts it and waits until it listens.
-  init(_ choice: TransportChoice, bufferSize: Int, seconds: Int) throws(CommandFailure) {
+  init(
+    _ choice: TransportChoice, _ neighbours: SameHostOptions, bufferSize: Int, seconds: Int
+  ) throws(CommandFailure) {
     self.seconds = seconds
     child = try ChildProcess(
       try Self.executable(),
       [
         "bench", "--mode=target", "--metadata_server=P2PHANDSHAKE", "--local_server_name=127.0.0.1",
         "--buffer_size=\(bufferSize)", "--batch_size=1", "--threads=1", "--exit-with-stdin",
-      ] + choice.flags)
+      ] + choice.flags + (neighbours.sameHost ? ["--same-host"] : []))
     let deadline = monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
     var found: String?
     while found == nil, let line = child.nextLine(deadline: deadline) {

@@ -10,15 +10,19 @@ final class EngineSession: Sendable {
   private let others = Mutex<[HostMemory]>([])
 
   /// Starts an engine and registers a buffer of `bufferSize` bytes for each of the host's NUMA nodes in `nodes`.
+  ///
+  /// - Parameter isShareable: Whether engines on this host may map the buffers.
   init(
-    _ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0,
+    _ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0, isShareable: Bool = false,
     logger: Logger = Logger(label: "moonrail")
   ) throws(CommandFailure) {
     let engine = try orFail { () throws(TransferError) in try TransferEngine(configuration, logger: logger) }
     self.engine = engine
     do throws(CommandFailure) {
       var buffers: [HostMemory] = []
-      for node in nodes { buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte)) }
+      for node in nodes {
+        buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte, isShareable: isShareable))
+      }
       for buffer in buffers { try Self.register(buffer, with: engine) }
       self.buffers = buffers
     } catch {

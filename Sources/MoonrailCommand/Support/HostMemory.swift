@@ -9,9 +9,11 @@ final class HostMemory: @unchecked Sendable {
   let node: Int?
 
   /// `length` bytes on NUMA node `node`, all of them present.
-  init(length: Int, node: Int? = nil, byte: UInt8 = 0) throws(CommandFailure) {
+  ///
+  /// - Parameter isShareable: Whether engines on this host may map it.
+  init(length: Int, node: Int? = nil, byte: UInt8 = 0, isShareable: Bool = false) throws(CommandFailure) {
     do {
-      buffer = try HostBuffer(length: length, numaNode: node)
+      buffer = try HostBuffer(length: length, numaNode: node, isShareable: isShareable)
     } catch {
       throw CommandFailure("error: \(byteText(length)) of memory: \(error)")
     }

@@ -21,6 +21,9 @@ public struct Configuration: Sendable {
   ///
   /// `efa` brings TCP along, unless `MOONRAIL_TCP=0` is set and `tcp` is not named: peers see this engine as `efa`;
   /// those that have a fabric reach it by that, other engines of Moonrail over TCP, and it reaches peers of either kind.
+  ///
+  /// Host memory of engines on the same host, of the same user and in another process, is copied without any of them,
+  /// unless `MOONRAIL_SAME_HOST=0` or `MC_FORCE_TCP` is set.
   public var transports: [Transport]
   /// libfabric's provider. nil: `MOONRAIL_PROVIDER`, or else `efa`, and no other.
   public var provider: String?

@@ -13,7 +13,8 @@ struct WorkRequest {
   var previous: UnsafeMutablePointer<WorkRequest>?
   /// The batch that it belongs to.
   var batch: UnsafeMutablePointer<Batch>
-  /// The peer's NIC that it goes to. Not there for requests over TCP, nor are the descriptor and the key.
+  /// The peer's NIC that it goes to. Not there for requests over TCP, nor are the descriptor and the key. Within the
+  /// host the descriptor is where the peer's memory is mapped here, and the key its entry on the board.
   var link: UnsafeMutablePointer<PeerLink>
   /// The local registration that it uses.
   var use: UnsafeMutablePointer<RegionUse>

@@ -12,6 +12,7 @@ struct DescriptorPublisher: Sendable {
   let fabric: EFATransport?
   let tcp: TCPTransport?
   let registry: LocalRegistry
+  let sameHost: SameHost?
 
   /// The descriptor at this moment.
   func descriptor() -> SegmentDescriptor {
@@ -30,6 +31,7 @@ struct DescriptorPublisher: Sendable {
     var descriptor: SegmentDescriptor
     if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
     descriptor.incarnation = incarnation
+    descriptor.host = sameHost?.host
     descriptor.timestamp = Self.timestamp()
     return descriptor
   }

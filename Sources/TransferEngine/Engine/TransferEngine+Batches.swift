@@ -205,10 +205,19 @@ extension TransferEngine {
           start += 1
           continue
         }
-        var end = start + 1
-        while end < requests.count, requests[end].target == target { end += 1 }
         let segment = try segments.segment(target)
         let current = segment.current
+        let neighbour = current.neighbour.flatMap { $0.isReachable ? $0 : nil }
+        let view = neighbour?.view
+        if let neighbour, let view {
+          start += submission.neighbours.take(
+            requests, from: start, of: neighbour, view, acceptsUnregistered: acceptsUnregisteredMemory)
+          if start == requests.count || requests[start].target != target { continue }
+        }
+        var end = start + 1
+        while end < requests.count, requests[end].target == target,
+          view.map({ submission.neighbours.takes(requests[end], $0, acceptsUnregisteredMemory) }) != true
+        { end += 1 }
         let run = UnsafeBufferPointer(rebasing: requests[start..<end])
         switch current.route {
         case .fabric(let peer):
@@ -241,6 +250,9 @@ extension TransferEngine {
             local: local, peer: current.snapshot, requests: run, lanes: peer.options.lanes,
             acceptsUnregistered: acceptsUnregisteredMemory)
           try submission.plan(run, from: start, to: peer, by: plan)
+        case .none where current.isStale:
+          submission.undo()
+          return .stale(segment)
         case .none:
           throw unreachable(segment.name, current.snapshot)
         }
@@ -257,6 +269,7 @@ extension TransferEngine {
     self.turn.add(UInt64(submission.total), ordering: .relaxed)
     submission.handOver(requestCount: requests.count, mayWait: mayWait)
     _ = progress.drive(now: now)
+    if let sameHost { submission.neighbours.handOver(to: sameHost.copiers) }
     // The snapshot keeps the memory registered until it has been copied.
     withExtendedLifetime(local) {
       for index in copies {
@@ -332,6 +345,9 @@ extension TransferEngine {
   public func wait(for batch: BatchID, timeout: Duration) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
       let deadline = Clock.after(timeout, from: Clock.now)
+      if let sameHost {
+        while sameHost.copiers.help(pointer), Clock.now < deadline { _ = progress.drive(now: Clock.now) }
+      }
       _ = progress.wait(for: pointer, deadline: deadline)
       return finalStatus(pointer, batch)
     }

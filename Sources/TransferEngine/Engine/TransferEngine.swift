@@ -38,6 +38,8 @@ public final class TransferEngine: Sendable {
   /// What moves the NICs on. Without any it has nothing to do, and callers that wait just sleep.
   let progress: Progress
   let registry: LocalRegistry
+  /// Engines on this host; nil where that is turned off, or there is no transport to fall back on.
+  let sameHost: SameHost?
   let publisher: DescriptorPublisher
   let segments: SegmentTable
   let identity: LocalIdentity
@@ -105,12 +107,15 @@ public final class TransferEngine: Sendable {
       transports.contains(.efa)
       ? try EFATransport.open(configuration, settings, library: library, logger: logger) : nil
     let progress = fabric?.progress ?? Progress(rails: [])
+    let incarnation = PeerLife.newIncarnation()
+    let sameHost =
+      settings.sameHost && !transports.isEmpty ? SameHost(incarnation: incarnation, logger: logger) : nil
     let registry = LocalRegistry(
       progress: progress, topology: fabric?.liveTopology ?? LiveTopology(Topology()),
       limits: LocalRegistry.Limits(
         maximumRegionSize: settings.maximumRegionSize, nearNICsOnly: settings.nearNICsOnly,
         inParallel: settings.parallelRegistration),
-      logger: logger)
+      sameHost: sameHost, logger: logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let inbox = Inbox()
     let responder = HandshakeResponder(inbox: inbox)
@@ -118,10 +123,10 @@ public final class TransferEngine: Sendable {
     do {
       daemon = try HandshakeDaemon(options: daemonOptions, service: responder, group: group, logger: logger)
     } catch {
+      registry.closeToNeighbours()
       group.shutdownGracefully { _ in }
       throw TransferError(error)
     }
-    let incarnation = PeerLife.newIncarnation()
     var tcp: TCPTransport?
     if transports.contains(.tcp) || (fabric != nil && settings.hasTCPBeside) {
       var server: TCPServer?
@@ -131,6 +136,7 @@ public final class TransferEngine: Sendable {
       } catch {
         guard fabric != nil else {
           daemon.close()
+          registry.closeToNeighbours()
           group.shutdownGracefully { _ in }
           throw error
         }
@@ -149,6 +155,7 @@ public final class TransferEngine: Sendable {
     self.tcp = tcp
     self.progress = progress
     self.registry = registry
+    self.sameHost = sameHost
     self.group = group
     self.inbox = inbox
     self.responder = responder
@@ -160,14 +167,16 @@ public final class TransferEngine: Sendable {
       incarnation: incarnation)
     self.identity = identity
     let segments = SegmentTable(
-      source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp)
+      source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp,
+      sameHost: sameHost)
     self.segments = segments
     cachesNoMetadata = settings.cachesNoMetadata
     acceptsUnregisteredMemory = configuration.acceptsUnregisteredMemory
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
     let publisher = DescriptorPublisher(
-      name: name, incarnation: identity.incarnation, host: address.host, fabric: fabric, tcp: tcp, registry: registry)
+      name: name, incarnation: identity.incarnation, host: address.host, fabric: fabric, tcp: tcp, registry: registry,
+      sameHost: sameHost)
     self.publisher = publisher
     let hasTransport = fabric != nil || tcp != nil
     publication = directory.map { directory in
@@ -211,7 +220,9 @@ public final class TransferEngine: Sendable {
     // Requests that are settled let their callers go, who might submit more on their way out: so once more after.
     for rail in progress.rails { rail.close() }
     tcp?.close()
+    sameHost?.stop()
     gate.drain(nanoseconds: 2_000_000_000)
+    registry.closeToNeighbours()
     for rail in progress.rails { rail.close() }
     segments.removeAll()
     registry.unregisterAll()
@@ -235,6 +246,9 @@ public final class TransferEngine: Sendable {
 
   /// What was moved over TCP; nil where that is not installed.
   public var tcpStatistics: TCPStatistics? { tcp?.statistics }
+
+  /// What was moved within the host, by this engine; nil where that is turned off.
+  public var sameHostStatistics: SameHostStatistics? { sameHost?.copiers.traffic.counts }
 
   /// Takes all notifications that have arrived.
   public func takeNotifications() -> [NotificationMessage] { inbox.take() }

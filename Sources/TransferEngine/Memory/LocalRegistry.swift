@@ -56,11 +56,14 @@ final class LocalRegistry: Sendable {
   private let progress: Progress
   private let topology: LiveTopology
   private let limits: Limits
+  /// What neighbours on this host are shown; nil where they have to come another way.
+  private let sameHost: SameHost?
   private let logger: Logger
 
   private var rails: [Rail] { progress.rails }
 
-  init(progress: Progress, topology: LiveTopology, limits: Limits, logger: Logger) {
+  init(progress: Progress, topology: LiveTopology, limits: Limits, sameHost: SameHost? = nil, logger: Logger) {
+    self.sameHost = sameHost
     self.progress = progress
     self.topology = topology
     self.limits = limits
@@ -119,6 +122,7 @@ final class LocalRegistry: Sendable {
         state.registrations += 1
         region.order = state.registrations
         state.ranges[region.start] = region
+        sameHost?.publish(region)
       }
       state.invalidate()
     }
@@ -318,21 +322,23 @@ final class LocalRegistry: Sendable {
 
   /// Withdraws the buffer that was registered at `address`, once no transfer uses it any more.
   func unregister(_ address: UInt) throws(TransferError) {
-    let taken = state.withLock { state -> (Region, [Outdated])? in
+    let taken = state.withLock { state -> (Region, [Outdated], HostWatch.Users)? in
       guard let found = state.ranges[address], let region = found else { return nil }
       // Its place stays taken until the NICs have let go of it.
       state.ranges[address] = .some(nil)
       state.invalidate()
-      return (region, state.outdated)
+      return (region, state.outdated, sameHost?.withdraw(region) ?? HostWatch.Users())
     }
-    guard let (region, outdated) = taken else {
+    guard let (region, outdated, users) = taken else {
       throw TransferError(
         .addressNotRegistered, "No buffer is registered at 0x\(String(address, radix: 16)), so none can be withdrawn.")
     }
+    var neighbours = users
     let deadline = Clock.now &+ limits.withdrawalPatience
     // Whoever plans with a snapshot that has the region may still submit; after that, the count says what is in use.
     while outdated.contains(where: { $0.snapshot != nil })
       || region.use.pointee.count.load(ordering: .acquiring) > 0
+      || sameHost?.haveLeft(&neighbours) == false
     {
       let pass = progress.drive(now: Clock.now)
       // What peers do over TCP is not driven from here, and can take long.
@@ -346,15 +352,24 @@ final class LocalRegistry: Sendable {
             + " peers, then unregister it again.")
       }
     }
+    state.withLock { _ in sameHost?.forget(region) }
     region.close(rails)
     state.withLock { $0.ranges.remove(address) }
   }
 
   private func restore(_ region: Region) {
     state.withLock { state in
+      sameHost?.forget(region)
+      sameHost?.publish(region)
       state.ranges[region.start] = region
       state.invalidate()
     }
+  }
+
+  /// Ends what neighbours on this host do with the memory. Returns within seconds.
+  func closeToNeighbours() {
+    guard let sameHost else { return }
+    sameHost.close(state.withLock { $0.regions })
   }
 
   /// Withdraws everything; nothing is in flight any more.

@@ -24,6 +24,13 @@ final class Region: @unchecked Sendable {
   var order: UInt64 = 0
   /// What peers are told of it, once somebody has asked: the same each time.
   private let text = Mutex<[UInt8]?>(nil)
+  /// Where neighbours on this host find it: an entry of the board, and the number of the file behind it, 0 for none.
+  struct BoardEntry {
+    let index: Int
+    let file: UInt32
+  }
+  /// nil where it is not shown to them. Belongs to the holder of the registry's lock.
+  var boardEntry: BoardEntry?
   /// How many work requests use it.
   let use: UnsafeMutablePointer<RegionUse>
 

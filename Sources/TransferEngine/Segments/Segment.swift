@@ -15,13 +15,16 @@ final class Segment: Sendable {
   struct Current: Sendable {
     let route: Route
     let snapshot: PeerSnapshot
+    /// The engine behind it, where it is on this host: what it can be used for does not take the route.
+    var neighbour: Neighbour?
 
     /// Whether the peer has been restarted since, as far as we have heard.
     var isStale: Bool {
       switch route {
       case .fabric(let peer): peer.life.isStale
       case .stream(let peer): peer.life.isStale
-      case .none: false
+      // There is nothing else that would hear of it.
+      case .none: neighbour?.isReachable == false
       }
     }
   }

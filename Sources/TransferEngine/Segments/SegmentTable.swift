@@ -33,8 +33,10 @@ final class SegmentTable: Sendable {
   private let rails: [Rail]
   private let railNames: [String]
   private let tcp: TCPTransport?
+  private let sameHost: SameHost?
 
-  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?) {
+  init(source: DescriptorSource, rails: [Rail], tcp: TCPTransport?, sameHost: SameHost?) {
+    self.sameHost = sameHost
     self.source = source
     self.rails = rails
     railNames = rails.map(\.device)
@@ -103,7 +105,9 @@ final class SegmentTable: Sendable {
     let descriptor = try source.descriptor(of: segment.name)
     let known = segment.current
     let found = try current(descriptor)
-    if !known.isStale, known.snapshot.isEquivalent(to: found.snapshot) { return }
+    // A neighbour that was not met the first time is given another chance.
+    let isSame = !known.isStale && known.snapshot.isEquivalent(to: found.snapshot)
+    if isSame, known.neighbour != nil || found.neighbour == nil { return }
     segment.update(found)
   }
 
@@ -137,7 +141,9 @@ final class SegmentTable: Sendable {
     let route = try route(to: descriptor, nics)
     var needsKeys = false
     if case .fabric = route { needsKeys = true }
-    return Segment.Current(route: route, snapshot: PeerSnapshot(descriptor, nics: nics, needsKeys: needsKeys))
+    return Segment.Current(
+      route: route, snapshot: PeerSnapshot(descriptor, nics: nics, needsKeys: needsKeys),
+      neighbour: sameHost?.neighbour(descriptor))
   }
 
   private func nics(_ names: [String]) -> PeerNICs {
