@@ -10,9 +10,9 @@ final class Progress: @unchecked Sendable {
   private let waiters = Waiters()
   /// Callers that wait and drive; the others sleep until they are needed.
   private let drivers = Atomic<Int>(0)
-  /// As many as may: half of the processors, since whoever moves bytes by the CPU at the other end of a software fabric
-  /// may be on this host, and no more than there are rails. With one caller for each processor, spinning on rails that
-  /// others have, nobody else gets anywhere.
+  /// As many as may where there are several rails: half of the processors, since whoever moves bytes by the CPU at the
+  /// other end of a software fabric may be on this host, and no more than there are rails. With one caller for each
+  /// processor, each on some rail, nobody else gets anywhere. Of a single rail the baton alone is limit enough.
   private let maximumDrivers: Int
   /// Passes made by callers, by which the threads know that they are not needed.
   private let callerPasses = Atomic<UInt64>(0)
@@ -41,7 +41,7 @@ final class Progress: @unchecked Sendable {
 
   init(rails: [Rail]) {
     self.rails = rails
-    maximumDrivers = max(1, min(rails.count, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))
+    maximumDrivers = rails.count > 1 ? max(1, min(rails.count, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2)) : .max
   }
 
   // MARK: Callers
