@@ -66,28 +66,30 @@ struct Plan {
     var turn = turn
     // The length that operations of the local chunk are to have.
     var wanted = 0
-    // The operation that the next request might still belong to, what it would have to begin with for that, and how
-    // long it might be.
-    var open: (slice: Slice, first: Int)?
+    // The operation that was made last and, while the next request might still belong to it, the first of its requests;
+    // what that next one would have to begin with, and how long it might be.
+    var slice = Slice(
+      chunk: 0, rail: 0, nic: 0, local: 0, descriptor: nil, remote: 0, key: 0, length: 0, isPart: false)
+    var first = -1
     var (next, nextRemote, room) = (UInt(0), UInt64(0), 0)
     var opcode = TransferOpcode.write
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
       let length = remaining
-      if let (slice, first) = open {
+      if first >= 0 {
         if address == next, remote == nextRemote, length > 0, length <= room,
           requests[index].opcode == opcode
         {
-          open?.slice.length &+= length
-          open?.slice.requestCount &+= 1
+          slice.length &+= length
+          slice.requestCount &+= 1
           next &+= UInt(length)
           nextRemote &+= UInt64(length)
           room &-= length
           sink.finish(index, parts: 1)
           continue
         }
-        open = nil
         guard sink.append(slice, of: first) else { return false }
+        first = -1
       }
       guard remaining >= 0 else {
         throw .negativeLength(requests[index], index)
@@ -121,7 +123,7 @@ struct Plan {
           nic = other
         }
         parts &+= 1
-        let slice = Slice(
+        slice = Slice(
           chunk: near, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
           remote: usesVirtualAddresses ? remote : remote &- there[far].start, key: keys[nic], length: taken,
           isPart: taken < length)
@@ -134,14 +136,13 @@ struct Plan {
         if slice.isPart {
           guard sink.append(slice, of: index) else { return false }
         } else {
-          open = (slice, index)
+          first = index
           (next, nextRemote, opcode) = (address, remote, requests[index].opcode)
           room = min(wanted &- taken, Int(bitPattern: space) &- taken)
         }
       }
       sink.finish(index, parts: parts)
     }
-    guard let (slice, first) = open else { return true }
-    return sink.append(slice, of: first)
+    return first < 0 || sink.append(slice, of: first)
   }
 }

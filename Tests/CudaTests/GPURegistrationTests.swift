@@ -91,7 +91,7 @@ struct EFARegistrationTests {
     #expect(try near.ask("write \(far.name) 0 \(far.address) 65536 16") == "completed \(1 << 20)")
     #expect(try far.mismatch(seed: 1, length: 1 << 20) == nil)
     let counts = try near.ask("nics").split(separator: " ").dropFirst().compactMap { Int($0) }
-    #expect(counts.indices.allSatisfy { $0 == 1 ? counts[$0] == 16 : counts[$0] == 0 }, "\(counts)")
+    #expect(counts.indices.allSatisfy { ($0 == 1) == (counts[$0] > 0) }, "\(counts)")
     // And from outside, where the far side has nothing but the keys to go by.
     try far.fill(seed: 2, length: 1 << 20)
     #expect(try far.ask("write \(near.name) 0 \(near.address) 65536 16") == "completed \(1 << 20)")

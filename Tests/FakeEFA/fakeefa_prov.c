@@ -517,6 +517,19 @@ static int fab_domain2(struct fid_fabric *fab, struct fi_info *info,
 	return fab_domain(fab, info, dom, context);
 }
 
+/* Whoever asks whether it may wait lets the provider work as well. */
+static int fab_trywait(struct fid_fabric *fab, struct fid **fids, int count)
+{
+	int ret;
+
+	if (cuda.begin)
+		cuda.begin();
+	ret = ORIG(struct fi_ops_fabric, fab->ops)->trywait(fab, fids, count);
+	if (cuda.end)
+		cuda.end();
+	return ret;
+}
+
 static int fake_fabric(struct fi_fabric_attr *attr, struct fid_fabric **fab,
 		       void *context)
 {
@@ -534,6 +547,7 @@ static int fake_fabric(struct fi_fabric_attr *attr, struct fid_fabric **fab,
 		struct fi_ops_fabric *o = DUP_OPS(struct fi_ops_fabric, (*fab)->ops);
 		o->domain = fab_domain;
 		o->domain2 = fab_domain2;
+		o->trywait = fab_trywait;
 		o->size = sizeof *o > o->size ? sizeof *o : o->size;
 		(*fab)->ops = o;
 	}
