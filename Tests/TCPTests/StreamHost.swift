@@ -69,6 +69,7 @@ final class StreamHost: @unchecked Sendable {
       slot.pointee.length = length
       slot.pointee.deadline = Clock.now + 60_000_000_000
       slot.pointee.task = 0
+      slot.pointee.taskCount = 1
       slot.pointee.opcode = opcode
       slot.pointee.isPart = false
       slot.pointee.isAbandoned = false
