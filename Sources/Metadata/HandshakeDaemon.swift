@@ -36,7 +36,9 @@ public final class HandshakeDaemon: Sendable {
       maximumConnections: options.maximumConnections,
       maximumBytes: max(64 << 20, 2 * min(options.maximumFrameLength, Int.max / 2)))
     let responder = HandshakeResponder(service: service)
-    let bootstrap = ServerBootstrap(group: group)
+    // On one loop, connections are admitted in the order in which they came: on several, one that has just come could be
+    // taken for the oldest, and be closed for those that came before it.
+    let bootstrap = ServerBootstrap(group: group.next())
       // A port whose last owner's connections still linger is free; Linux gives it to one listener only all the same.
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .serverChannelOption(.backlog, value: options.listenBacklog)

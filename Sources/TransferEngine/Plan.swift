@@ -35,16 +35,15 @@ struct Plan {
     var length: Int
     /// Whether it is less than its request.
     var isPart: Bool
-    /// How many requests it carries out, one after the other in the call: more than one if they were merged.
-    var requestCount = 1
   }
 
   /// Takes what a plan comes to.
   protocol Sink: ~Copyable {
-    /// One operation of request `index` and, if it carries out several, of those that follow. Returns false to end
-    /// planning.
+    /// One operation of request `index`. Returns false to end planning.
     mutating func append(_ slice: Slice, of index: Int) -> Bool
-    /// Request `index` is planned, in `parts` operations.
+    /// The operation that was appended last carries out request `index` as well, of `length` bytes, and is longer by them.
+    mutating func extend(by length: Int, with index: Int)
+    /// Request `index` is planned, in `parts` operations, of which it may share the only one with others.
     mutating func finish(_ index: Int, parts: Int)
   }
 
@@ -66,31 +65,22 @@ struct Plan {
     var turn = turn
     // The length that operations of the local chunk are to have.
     var wanted = 0
-    // The operation that was made last and, while the next request might still belong to it, the first of its requests;
-    // what that next one would have to begin with, and how long it might be.
-    var slice = Slice(
-      chunk: 0, rail: 0, nic: 0, local: 0, descriptor: nil, remote: 0, key: 0, length: 0, isPart: false)
-    var first = -1
+    // What the next request has to begin with to belong to the last operation, and how long it may be for that.
     var (next, nextRemote, room) = (UInt(0), UInt64(0), 0)
     var opcode = TransferOpcode.write
     for index in requests.indices {
       var (address, remote, remaining) = (requests[index].local, requests[index].remote, requests[index].length)
       let length = remaining
-      if first >= 0 {
-        if address == next, remote == nextRemote, length > 0, length <= room,
-          requests[index].opcode == opcode
-        {
-          slice.length &+= length
-          slice.requestCount &+= 1
-          next &+= UInt(length)
-          nextRemote &+= UInt64(length)
-          room &-= length
-          sink.finish(index, parts: 1)
-          continue
-        }
-        guard sink.append(slice, of: first) else { return false }
-        first = -1
+      if length <= room, address == next, remote == nextRemote, length > 0, requests[index].opcode == opcode {
+        sink.extend(by: length, with: index)
+        next &+= UInt(length)
+        nextRemote &+= UInt64(length)
+        room &-= length
+        sink.finish(index, parts: 1)
+        continue
       }
+      // Only the request right before may be shared with: the places of a shared operation's requests are neighbours.
+      room = 0
       guard remaining >= 0 else {
         throw .negativeLength(requests[index], index)
       }
@@ -123,7 +113,7 @@ struct Plan {
           nic = other
         }
         parts &+= 1
-        slice = Slice(
+        let slice = Slice(
           chunk: near, rail: route.rail, nic: nic, local: address, descriptor: route.descriptor,
           remote: usesVirtualAddresses ? remote : remote &- there[far].start, key: keys[nic], length: taken,
           isPart: taken < length)
@@ -133,16 +123,14 @@ struct Plan {
         address &+= UInt(taken)
         remote &+= UInt64(taken)
         remaining &-= taken
-        if slice.isPart {
-          guard sink.append(slice, of: index) else { return false }
-        } else {
-          first = index
+        guard sink.append(slice, of: index) else { return false }
+        if !slice.isPart {
           (next, nextRemote, opcode) = (address, remote, requests[index].opcode)
           room = min(wanted &- taken, Int(bitPattern: space) &- taken)
         }
       }
       sink.finish(index, parts: parts)
     }
-    return first < 0 || sink.append(slice, of: first)
+    return true
   }
 }

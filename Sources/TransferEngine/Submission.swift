@@ -47,6 +47,8 @@ struct Submission: ~Copyable {
   /// allocation.
   private var firstStream: Stream?
   private var otherStreams: [Stream] = []
+  /// The operation that was planned last, which further requests may share.
+  private var last: WorkRequestPointer?
   // Neighbouring requests mostly use the same region.
   private var use: UnsafeMutablePointer<RegionUse>?
   private var useCount = 0
@@ -248,10 +250,8 @@ extension Submission: Plan.Sink {
     slot.pointee.length = slice.length
     slot.pointee.deadline = deadline
     slot.pointee.task = Int32(truncatingIfNeeded: task)
-    slot.pointee.taskCount = Int32(truncatingIfNeeded: slice.requestCount)
-    if slice.requestCount > 1 {
-      for next in 1..<slice.requestCount { (slot + next).pointee.length = requests[index + next].length }
-    }
+    slot.pointee.taskCount = 1
+    last = slot
     slot.pointee.opcode = requests[index].opcode
     slot.pointee.isPart = slice.isPart
     slot.pointee.isAbandoned = false
@@ -260,6 +260,14 @@ extension Submission: Plan.Sink {
     chains[rail].count &+= 1
     total &+= 1
     return true
+  }
+
+  @inline(__always)
+  mutating func extend(by length: Int, with index: Int) {
+    guard let last, let slab else { return }
+    last.pointee.length &+= length
+    last.pointee.taskCount &+= 1
+    (slab + firstTask + runStart + index).pointee.length = length
   }
 
   @inline(__always)

@@ -7,15 +7,25 @@ import Wire
 
 /// Collects what a plan comes to.
 struct Collector: Plan.Sink {
-  var slices: [(index: Int, slice: Plan.Slice)] = []
+  /// With the number of requests that each carries out.
+  var slices: [(index: Int, slice: Plan.Slice, requestCount: Int)] = []
   var parts: [Int: Int] = [:]
   /// Ends planning after as many slices.
   var limit = Int.max
 
   mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
     guard slices.count < limit else { return false }
-    slices.append((index, slice))
+    slices.append((index, slice, 1))
     return true
+  }
+
+  mutating func extend(by length: Int, with index: Int) {
+    guard let last = slices.indices.last, slices[last].index + slices[last].requestCount == index else {
+      Issue.record("request \(index) does not follow the last operation")
+      return
+    }
+    slices[last].slice.length += length
+    slices[last].requestCount += 1
   }
 
   mutating func finish(_ index: Int, parts: Int) { self.parts[index] = parts }
@@ -124,16 +134,16 @@ private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: U
     // Without so much to move that it would be worth longer ones, up to the shortest that is aimed at.
     var plan = try layout.make(neighbours(64, 4096))
     #expect(plan.slices.map(\.index) == [0, 32])
-    #expect(plan.slices.map(\.slice.requestCount) == [32, 32])
+    #expect(plan.slices.map(\.requestCount) == [32, 32])
     #expect(plan.slices.map(\.slice.length) == [128 << 10, 128 << 10])
     #expect(plan.slices.allSatisfy { !$0.slice.isPart })
     #expect(plan.parts.count == 64 && plan.parts.values.allSatisfy { $0 == 1 })
     layout.total = 8 << 20
     plan = try layout.make(neighbours(128, 64 << 10))
-    #expect(plan.slices.map(\.slice.requestCount) == Array(repeating: 16, count: 8))
+    #expect(plan.slices.map(\.requestCount) == Array(repeating: 16, count: 8))
     layout.maximumLength = 100_000
     plan = try layout.make(neighbours(128, 64 << 10))
-    #expect(plan.slices.map(\.slice.requestCount) == Array(repeating: 1, count: 128))
+    #expect(plan.slices.map(\.requestCount) == Array(repeating: 1, count: 128))
   }
 
   @Test func neighboursLeaveWorkForEveryRail() throws {
@@ -164,7 +174,7 @@ private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: U
     }
     var collector = Collector()
     #expect(try layout.run(requests, opcodes: opcodes, into: &collector))
-    #expect(collector.slices.map(\.slice.requestCount) == [1, 1])
+    #expect(collector.slices.map(\.requestCount) == [1, 1])
     #expect(collector.slices.map(\.index) == (reason == "empty" ? [0, 2] : [0, 1]))
   }
 
@@ -346,8 +356,8 @@ private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: U
       }
       #expect(plan.parts[index] == slices.count)
       var (local, remote, left) = (request.local, request.remote, request.length)
-      if let slice = slices.first, slice.requestCount > 1 {
-        merged = slice.requestCount - 1
+      if let count = plan.slices.first(where: { $0.index == index })?.requestCount, count > 1 {
+        merged = count - 1
         let others = requests[(index + 1)...].prefix(merged)
         #expect(slices.count == 1 && others.count == merged && others.allSatisfy { $0.length > 0 })
         left += others.reduce(0) { $0 + $1.length }
