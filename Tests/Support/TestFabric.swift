@@ -31,9 +31,9 @@ public struct TestFabric: Sendable, CustomStringConvertible {
     return fabrics.filter { names.contains($0.provider) }
   }()
 
-  /// Those of ``all`` that bear many operations at once. Not `sockets`: now and then that provider, which libfabric has
-  /// given up, completes nothing any more when hundreds of operations are under way to a new peer (4 of 37 runs, and more
-  /// often where peers stop). The others have not shown it.
+  /// Those of ``all`` that bear many operations at once. Not `sockets`: now and then that provider completes
+  /// nothing any more when hundreds of operations are under way to a new peer (4 of 37 runs). The cause is not known; the
+  /// others have not shown it.
   public static let sturdy = all.filter { $0.provider != "sockets" }
 
   /// Two fabrics that have nothing in common where there are so many: for what hardly depends on the fabric.

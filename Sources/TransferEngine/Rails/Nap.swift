@@ -39,34 +39,26 @@ final class Nap: @unchecked Sendable {
     sources.deallocate()
   }
 
-  /// How a sleep ended.
-  enum End {
-    /// Its time was over.
-    case rested
-    /// By ``wake()``, or before it began.
-    case woken
-    /// A provider has something to do.
-    case heard
-  }
-
   /// Sleeps for at most `nanoseconds`, or for `listening` where every provider wakes the thread when it is needed.
+  /// Returns whether something ended the sleep, or kept it from beginning, before its time was over.
   ///
   /// - Parameters:
   ///   - listening: 0 where the providers are not to wake the thread.
   ///   - isNeeded: Looked at after the thread has become one that can be woken.
-  func sleep(nanoseconds: UInt64, listening: UInt64, unless isNeeded: () -> Bool) -> End {
+  func sleep(nanoseconds: UInt64, listening: UInt64, unless isNeeded: () -> Bool) -> Bool {
     isAsleep.store(1, ordering: .sequentiallyConsistent)
     defer { isAsleep.store(0, ordering: .relaxed) }
-    guard !isNeeded() else { return .woken }
+    guard !isNeeded() else { return true }
     // A provider that has something to do already is looked at again after the shorter sleep: one that always has must
     // not keep the thread awake.
     let listens = listening > 0 && hearsRails && rails.allSatisfy { $0.maySleep() }
     let (count, limit) = listens ? (sources.count, listening) : (1, nanoseconds)
-    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return .rested }
-    guard sources[0].revents != 0 else { return .heard }
-    var alarms: UInt64 = 0
-    _ = read(alarm, &alarms, 8)
-    return .woken
+    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return false }
+    if sources[0].revents != 0 {
+      var alarms: UInt64 = 0
+      _ = read(alarm, &alarms, 8)
+    }
+    return true
   }
 
   /// Ends the sleep, if there is one.

@@ -214,10 +214,10 @@ final class Progress: @unchecked Sendable {
       } else {
         nap = nextNap(after: nap, callersDrive: callersDrive, isDrowsy: now &- lastSign < Self.drowsiness)
         // Where callers are at work, completions are theirs to find.
-        let end = sleeper.sleep(nanoseconds: nap, listening: callersDrive ? 0 : Self.longestListening) {
+        let wasWoken = sleeper.sleep(nanoseconds: nap, listening: callersDrive ? 0 : Self.longestListening) {
           isStopping.load(ordering: .sequentiallyConsistent)
         }
-        if end != .rested {
+        if wasWoken {
           lastSign = Clock.now
           nap = 0
         }
