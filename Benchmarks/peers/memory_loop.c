@@ -1,8 +1,9 @@
 /*
  * What the kernel and the processor give two processes of one host.
  *
- *   memory_loop writev|readv|memcpy BLOCK SECONDS
+ *   memory_loop writev|readv|memcpy BLOCK PLACES SECONDS
  *
+ * goes through PLACES blocks on both sides, again and again.
  * writev, readv: process_vm_writev and process_vm_readv between this process
  * and a child whose memory was touched.  memcpy: from private memory into a
  * mapping that a child shares.  Prints one JSON object.
@@ -21,9 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* At most so many bytes are gone through before the first is used again. */
-#define SPAN (128ul << 20)
-
 static void fail(const char *call)
 {
 	fprintf(stderr, "memory_loop: %s: %s\n", call, strerror(errno));
@@ -38,6 +36,7 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Huge pages where the kernel has them, as Moonrail asks for. */
 static char *map(size_t bytes, int kind, int byte)
 {
 	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -45,11 +44,12 @@ static char *map(size_t bytes, int kind, int byte)
 
 	if (memory == MAP_FAILED)
 		fail("mmap");
+	madvise(memory, bytes, MADV_HUGEPAGE);
 	memset(memory, byte, bytes);
 	return memory;
 }
 
-/* A child with a copy of everything; says so when it has touched `memory`. */
+/* A child; says so when it has touched `memory`. */
 static pid_t start_child(char *memory, size_t bytes)
 {
 	int ends[2];
@@ -94,25 +94,29 @@ static void move(int writes, pid_t child, char *local, char *remote,
 
 int main(int argc, char **argv)
 {
-	size_t block, span, offset = 0, bytes = 0;
+	size_t block, places, span, offset = 0, bytes = 0;
 	char *local, *remote;
 	double begin, seconds, end;
 	int copies, writes;
 	pid_t child;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	copies = !strcmp(argv[1], "memcpy");
 	writes = !strcmp(argv[1], "writev");
 	if (!copies && !writes && strcmp(argv[1], "readv"))
 		return 2;
 	block = strtoull(argv[2], NULL, 0);
-	seconds = strtod(argv[3], NULL);
-	if (!block)
+	places = strtoull(argv[3], NULL, 0);
+	seconds = strtod(argv[4], NULL);
+	if (!block || !places)
 		return 2;
-	span = block > SPAN ? block : SPAN / block * block;
+	span = block * places;
 	local = map(span, MAP_PRIVATE, 0xcc);
 	remote = map(span, copies ? MAP_SHARED : MAP_PRIVATE, 0x11);
+	/* Shared with the child, its pages would be copied when they are written. */
+	if (madvise(local, span, MADV_DONTFORK))
+		fail("madvise");
 	child = start_child(remote, span);
 	begin = now();
 	do {

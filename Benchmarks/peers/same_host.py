@@ -14,8 +14,8 @@ def has_same_host(binary):
     return "--same-host" in text or "--same_host" in text
 
 
-def loop(options, program, how, block):
-    result = program.measure([options.memory_loop, how, block, options.seconds], options.seconds)
+def loop(options, program, how, load):
+    result = program.measure([options.memory_loop, how, load.block, load.batch, options.seconds], options.seconds)
     return Sample(result["bytes"] / result["seconds"], 0)
 
 
@@ -39,7 +39,7 @@ def compare(options, table, title, program, raw, block, how, bound):
     load = Load("read" if how == "readv" else "write", block, max(1, (8 << 20) // block), 1, options.seconds)
     program.verify(load)
     ours, theirs = take_turns(
-        [lambda: program.measure(load), lambda: loop(options, raw, how, block)], options.rounds
+        [lambda: program.measure(load), lambda: loop(options, raw, how, load)], options.rounds
     )
     name = "memcpy" if how == "memcpy" else f"process_vm_{how}"
     table.add(title, "bytes per second", name, gigabytes(ours), gigabytes(theirs), "GB/s", at_least(bound))

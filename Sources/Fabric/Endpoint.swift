@@ -10,6 +10,8 @@ public struct Endpoint: ~Copyable, @unchecked Sendable {
   public let completions: CompletionQueue
   /// Where it reports what belongs to no operation; nil for a provider that cannot bind one.
   public let events: EventQueue?
+  /// What peers have read and written through it; nil where the NIC needs nobody, or the provider does not count.
+  public let remoteAccesses: RemoteAccessCounter?
   /// Whom it can send to.
   public let peers: AddressVector
   /// Its address, for peers: the raw bytes of `fi_getname`.
@@ -35,6 +37,7 @@ public struct Endpoint: ~Copyable, @unchecked Sendable {
       fi_ep_bind(raw.endpoint, &completions.raw.pointee.fid, UInt64(FI_TRANSMIT) | UInt64(FI_RECV)))
     let bound = fi_ep_bind(raw.endpoint, &events.raw.pointee.fid, 0)
     if bound != 0, domain.offer.provider == "efa" { throw library.error("fi_ep_bind(event queue)", bound) }
+    let remoteAccesses = RemoteAccessCounter(domain, boundTo: raw.endpoint)
     Self.forbidSidePaths(raw.endpoint)
     try library.check(
       "fi_enable", fi_enable(raw.endpoint),
@@ -45,6 +48,7 @@ public struct Endpoint: ~Copyable, @unchecked Sendable {
     self.raw = raw.release()
     self.completions = completions
     self.events = bound == 0 ? consume events : nil
+    self.remoteAccesses = remoteAccesses
     self.peers = peers
     self.address = address
     isEmulated = emulated

@@ -32,6 +32,8 @@ public final class NICOffer: @unchecked Sendable {
   /// Whether peers' reads and writes of our memory need the CPU of this side, and so a thread that looks for them. EFA does
   /// RDMA in hardware from libfabric 1.18 on (its release notes); an older one is not EFA's own but a stand-in for it.
   public let needsProgress: Bool
+  /// Whether the provider counts what peers read and write here (``RemoteAccessCounter``).
+  public let countsRemoteAccess: Bool
   /// Whether a completed write is in the peer's memory, rather than on its way.
   public let deliversBeforeCompletion: Bool
 
@@ -73,6 +75,7 @@ public final class NICOffer: @unchecked Sendable {
     reachesGPUMemory = info.pointee.caps & FI_HMEM != 0
     let isManual = domainAttributes.pointee.data_progress == FI_PROGRESS_MANUAL
     needsProgress = isManual && (provider != "efa" || library.version < (1, 18))
+    countsRemoteAccess = needsProgress && info.pointee.caps & UInt64(FI_RMA_EVENT) != 0
     deliversBeforeCompletion = transmit.pointee.op_flags & FI_DELIVERY_COMPLETE != 0
 
     let nic = info.pointee.nic

@@ -23,6 +23,16 @@ public struct ProviderQuery: Sendable {
   ///
   /// - Throws: ``FabricError``; ``FabricError/isNoData`` where the provider has none.
   public func offers(_ library: FabricLibrary) throws(FabricError) -> [NICOffer] {
+    let offers = try plainOffers(library)
+    guard let first = offers.first, first.needsProgress else { return offers }
+    // Counting is asked for only where it helps, and is nothing to do without a NIC for.
+    let counting = try? self.offers(
+      library, delivered: first.deliversBeforeCompletion, gpuMemory: first.reachesGPUMemory, counting: true)
+    guard let counting, counting.map(\.domain) == offers.map(\.domain) else { return offers }
+    return counting
+  }
+
+  private func plainOffers(_ library: FabricLibrary) throws(FabricError) -> [NICOffer] {
     // EFA's completion of a device write means that the far NIC has acknowledged it, and upstream asks for no more.
     // A software provider completes when the kernel has taken the bytes, unless it is asked for delivery.
     // Where a NIC cannot reach the GPUs, or libfabric was built without them, it says that it has nothing on offer.
@@ -42,7 +52,7 @@ public struct ProviderQuery: Sendable {
   }
 
   private func offers(
-    _ library: FabricLibrary, delivered: Bool, gpuMemory: Bool = false
+    _ library: FabricLibrary, delivered: Bool, gpuMemory: Bool = false, counting: Bool = false
   ) throws(FabricError) -> [NICOffer] {
     guard let hints = library.functions.dupinfo(nil) else {
       throw FabricError(call: "fi_allocinfo", code: ENOMEM, text: library.text(ENOMEM))
@@ -66,6 +76,7 @@ public struct ProviderQuery: Sendable {
       hints.pointee.caps |= FI_HMEM
       domain.pointee.mr_mode |= FI_MR_HMEM
     }
+    if counting { hints.pointee.caps |= UInt64(FI_RMA_EVENT) }
     if delivered { transmit.pointee.op_flags = FI_DELIVERY_COMPLETE }
 
     var list: UnsafeMutablePointer<fi_info>?

@@ -9,7 +9,7 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       Takes the flags of transfer_engine_bench and prints its result line on standard error; a summary (or, with \
       --json, one object) follows on standard output. Thread t sends batches of --batch_size blocks, one batch at a \
-      time, to places of its own. Before the clock starts, all NICs are connected.
+      time, to places of its own. Before the clock starts, all NICs are connected and have moved something.
 
       --verify proves the transfers: a pattern is sent, fetched back after the run and compared byte for byte. For a \
       read the target's memory is overwritten with the pattern first.
@@ -66,6 +66,7 @@ struct BenchCommand: ParsableCommand {
     let run = try InitiatorRun(options, parameters)
     let verification = verify ? BenchVerification(run, opcode) : nil
     try verification?.prepare()
+    try run.useAllNICs(run.requests(opcode, thread: 0))
     var result = try run.measure(operation: operation) { (thread, state) throws(CommandFailure) in
       try Self.work(run, opcode, thread: thread, state)
     }

@@ -56,6 +56,16 @@ struct InitiatorRun {
     }
   }
 
+  /// Moves a batch until every NIC has had a part of it: software providers connect with the first operation only.
+  ///
+  /// Batches go on with the NIC after the one where the last has ended, and up to sixteen requests that are neighbours
+  /// become one operation.
+  func useAllNICs(_ requests: [TransferRequest]) throws(CommandFailure) {
+    let nics = session.engine.nics.count
+    let rounds = max(1, min(nics, (16 * nics + requests.count - 1) / max(1, requests.count)))
+    for _ in 0..<rounds { try session.transfer(requests, timeout: parameters.timeout) }
+  }
+
   /// Runs `worker` in as many threads as asked for until the time is over, a worker fails, or a signal comes.
   func measure(
     operation: String, _ worker: @escaping @Sendable (Int, RunState) throws(CommandFailure) -> LatencyStatistics

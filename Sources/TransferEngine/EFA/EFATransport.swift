@@ -61,7 +61,7 @@ final class EFATransport: Sendable {
       do {
         let rail = try Rail(
           index: rails.count, offer: offer, completionQueueSize: settings.completionQueueSize,
-          addressCount: addressCount(settings, provider: query.provider),
+          addressCount: addressCount(settings, offer),
           maximumCredits: creditLimit(settings, provider: query.provider), logger: logger)
         rails.append(rail)
       } catch {
@@ -114,8 +114,9 @@ final class EFATransport: Sendable {
     provider == "sockets" ? min(settings.maximumWorkRequests ?? 64, 64) : settings.maximumWorkRequests
   }
 
-  /// The shm provider has a fixed table and refuses to make a larger one; the others grow theirs as needed.
-  private static func addressCount(_ settings: Settings, provider: String) -> Int {
-    provider == "shm" ? min(settings.addressCount, 256) : settings.addressCount
+  /// Software providers clear the whole table at once, 8 MiB of it and more for 65,536 addresses, and let it grow later;
+  /// shm refuses to make one of more than 256.
+  private static func addressCount(_ settings: Settings, _ offer: NICOffer) -> Int {
+    offer.needsProgress ? min(settings.addressCount, 256) : settings.addressCount
   }
 }

@@ -25,6 +25,9 @@ final class Rail: @unchecked Sendable {
   /// Requests pushed and not settled.
   let outstanding = Atomic<Int>(0)
 
+  /// How many passes there have been, by which one who might drive sees that others do. Written by the holder of the baton.
+  let passes = Atomic<UInt64>(0)
+
   private let baton = Atomic<UInt32>(0)
   /// Threads that want the baton for longer than a pass: the others leave it to them.
   private let controllers = Atomic<Int>(0)
@@ -56,6 +59,7 @@ final class Rail: @unchecked Sendable {
     isEmulated = endpoint.isEmulated
     self.completionQueueSize = endpoint.completions.size
     waitDescriptor = endpoint.completions.waitDescriptor
+    countsRemoteAccess = endpoint.remoteAccesses != nil
     credits = max(1, min(granted, maximumCredits ?? granted))
     state = .allocate(capacity: 1)
     state.initialize(to: RailState(endpoint: endpoint, credits: credits, keepsAddresses: offer.provider == "shm"))
@@ -100,20 +104,35 @@ final class Rail: @unchecked Sendable {
     return state.pointee.endpoint.completions.maySleep()
   }
 
+  /// Whether ``remoteAccesses()`` tells.
+  let countsRemoteAccess: Bool
+
+  /// How many times peers have read and written our memory by this rail; nil where the provider does not count, or
+  /// somebody else is at the rail.
+  func remoteAccesses() -> UInt64? {
+    guard countsRemoteAccess, take() else { return nil }
+    defer { release() }
+    guard !closed.load(ordering: .relaxed) else { return nil }
+    return state.pointee.endpoint.remoteAccesses?.read()
+  }
+
   /// Moves the rail on once: posts what waits, reads what has completed, gives up what is too late. Does nothing if
   /// somebody else is at it.
   func drive(now: UInt64) -> Pass {
     var progress = 0
-    repeat {
+    // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it. Where many push all the
+    // time that would never end, so the caller gets to look whether its own have: when it leaves it wakes a sleeper.
+    for _ in 0..<4 {
       guard controllers.load(ordering: .relaxed) == 0, take() else { return Pass(hadBaton: false, progress: progress) }
       if closed.load(ordering: .relaxed) { progress += failSubmissions() } else { progress += pass(now: now) }
       release()
-      // Somebody may have pushed while the baton was ours, found it taken, and gone to sleep on it.
-    } while submissions.load(ordering: .sequentiallyConsistent) != 0
+      if submissions.load(ordering: .sequentiallyConsistent) == 0 { break }
+    }
     return Pass(hadBaton: true, progress: progress)
   }
 
   private func pass(now: UInt64) -> Int {
+    passes.store(passes.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
       state.pointee.enqueue(newestFirst: chain)
     }
@@ -215,6 +234,9 @@ final class Rail: @unchecked Sendable {
     }
     return counted ?? (0, 0, 0)
   }
+
+  /// Whether nobody has the baton at this moment.
+  var isFree: Bool { baton.load(ordering: .sequentiallyConsistent) == 0 }
 
   @inline(__always)
   private func take() -> Bool {

@@ -29,9 +29,9 @@ final class Waiters: Sendable {
     }
   }
 
-  /// Wakes the one that has slept longest, if there is one.
-  func wakeOne() {
-    guard count.load(ordering: .sequentiallyConsistent) > 0 else { return }
+  /// Wakes the one that has slept longest. Returns whether there was one.
+  func wakeOne() -> Bool {
+    guard count.load(ordering: .sequentiallyConsistent) > 0 else { return false }
     let batch = list.withLock { list -> BatchPointer? in
       guard !list.batches.isEmpty else { return nil }
       let first = list.batches.removeFirst()
@@ -39,5 +39,6 @@ final class Waiters: Sendable {
       return BatchPointer(bitPattern: first)
     }
     batch?.wake()
+    return batch != nil
   }
 }
