@@ -35,6 +35,8 @@ class Load:
     batch: int
     threads: int
     seconds: int
+    # Whether no block lies beside the one before it, so that nothing is merged. Moonrail's bench alone has the choice.
+    scattered: bool = False
 
     @property
     def bytes(self):
@@ -230,7 +232,8 @@ class Moonrail(Engine):
         self.binary = binary
 
     def measure(self, load):
-        text, processor = self.run(load.seconds, lambda: [*self.initiator(load), "--json"])
+        flags = ["--json", *(["--scatter"] if load.scattered else [])]
+        text, processor = self.run(load.seconds, lambda: [*self.initiator(load), *flags])
         result = last_object(text)
         latency = result["batch_latency_us"]
         return sample(

@@ -1,34 +1,41 @@
 """What the shape of a load costs the engine: neighbours, one large request, many threads."""
 
-from efa import cases, close, fake, moonrail, place
+import dataclasses
+
+from efa import cases, close, fabric_loop, fake, moonrail, place
 from programs import Load
 from turns import at_least, at_most, gigabytes, take_turns
 
 WINDOW = 8 << 20
 LARGE = 1 << 30
 # Blocks of 64 KiB that all threads together have under way, whatever their number: as much memory for each of them,
-# more than caches hold.
+# more than caches hold. They are scattered, since those of several threads take turns and cannot be merged either.
 BLOCKS = 2048
 
 
-def neighbours(options, table, title, program):
+def neighbours(options, table, title, program, loop):
     """One thread's blocks lie side by side here and there, so that the engine may make one operation of several."""
     small = Load("write", 64 << 10, WINDOW >> 16, 1, options.seconds)
     large = Load("write", 1 << 20, WINDOW >> 20, 1, options.seconds)
     program.verify(small)
-    ours, theirs = take_turns([lambda: program.measure(small), lambda: program.measure(large)], options.rounds)
-    table.add(title, "bytes per second", "blocks of 1 MiB", gigabytes(ours), gigabytes(theirs), "GB/s", at_least(0.95))
+    scattered = dataclasses.replace(small, scattered=True)
+    runs = [lambda load=load: program.measure(load) for load in (small, large, scattered)]
+    ours, large, scattered, raw = take_turns([*runs, lambda: loop.measure(small, "batches")], options.rounds)
+    table.add(title, "bytes per second", "blocks of 1 MiB", gigabytes(ours), gigabytes(large), "GB/s", at_least(0.95))
+    title = title.replace(",", " apart,", 1)
+    table.add(title, "bytes per second", "C loop in batches", gigabytes(scattered), gigabytes(raw), "GB/s")
 
 
 def run_neighbours(options, table):
     table.begin("Neighbours: 64 KiB blocks side by side")
     for backend, nics in cases(options):
         title = f"64 KiB x 128, {place(backend, nics)}"
-        program = moonrail(options, fake(options, backend, nics), WINDOW)
+        variables = fake(options, backend, nics)
+        program, loop = moonrail(options, variables, WINDOW), fabric_loop(options, variables, WINDOW)
         try:
-            table.attempt(title, lambda: neighbours(options, table, title, program))
+            table.attempt(title, lambda: neighbours(options, table, title, program, loop))
         finally:
-            close([program])
+            close([program, loop])
 
 
 def striping(options, table, title, program):
@@ -54,7 +61,7 @@ def run_striping(options, table):
 
 
 def threads(options, table, title, program, counts):
-    loads = [Load("write", 64 << 10, BLOCKS // count, count, options.seconds) for count in counts]
+    loads = [Load("write", 64 << 10, BLOCKS // count, count, options.seconds, scattered=True) for count in counts]
     results = take_turns([lambda load=load: program.measure(load) for load in loads], options.rounds)
     best = [max(gigabytes(samples)) for samples in zip(*results)]
     for count, samples in zip(counts, results):

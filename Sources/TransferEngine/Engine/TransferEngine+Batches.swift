@@ -268,7 +268,7 @@ extension TransferEngine {
     }
     self.turn.add(UInt64(submission.total), ordering: .relaxed)
     submission.handOver(requestCount: requests.count, mayWait: mayWait)
-    _ = progress.drive(now: now)
+    progress.post(now: now)
     if let sameHost { submission.neighbours.handOver(to: sameHost.copiers) }
     // The snapshot keeps the memory registered until it has been copied.
     withExtendedLifetime(local) {

@@ -39,26 +39,35 @@ final class Nap: @unchecked Sendable {
     sources.deallocate()
   }
 
+  /// What ended a sleep.
+  enum End {
+    case time
+    /// A call of ``wake()``, or what was looked at before.
+    case call
+    /// The provider of the rail at this place has something to do.
+    case rail(Int)
+  }
+
   /// Sleeps for at most `nanoseconds`, or for `listening` where every provider wakes the thread when it is needed.
-  /// Returns whether something ended the sleep, or kept it from beginning, before its time was over.
   ///
   /// - Parameters:
   ///   - listening: 0 where the providers are not to wake the thread.
   ///   - isNeeded: Looked at after the thread has become one that can be woken.
-  func sleep(nanoseconds: UInt64, listening: UInt64, unless isNeeded: () -> Bool) -> Bool {
+  func sleep(nanoseconds: UInt64, listening: UInt64, unless isNeeded: () -> Bool) -> End {
     isAsleep.store(1, ordering: .sequentiallyConsistent)
     defer { isAsleep.store(0, ordering: .relaxed) }
-    guard !isNeeded() else { return true }
+    guard !isNeeded() else { return .call }
     // A provider that has something to do already is looked at again after the shorter sleep: one that always has must
     // not keep the thread awake.
     let listens = listening > 0 && hearsRails && rails.allSatisfy { $0.maySleep() }
     let (count, limit) = listens ? (sources.count, listening) : (1, nanoseconds)
-    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return false }
+    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return .time }
     if sources[0].revents != 0 {
       var alarms: UInt64 = 0
       _ = read(alarm, &alarms, 8)
+      return .call
     }
-    return true
+    return sources[..<count].firstIndex { $0.revents != 0 }.map { .rail($0 - 1) } ?? .time
   }
 
   /// Ends the sleep, if there is one.

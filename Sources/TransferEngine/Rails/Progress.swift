@@ -16,32 +16,19 @@ final class Progress: @unchecked Sendable {
   /// may be on this host, and no more than there are rails. With one caller for each processor, each on some rail,
   /// nobody else gets anywhere.
   private let maximumDrivers: Int
-  private let isStopping = Atomic<Bool>(false)
+  private let stopping = Atomic<Bool>(false)
   /// The sleeps of the threads, by which they are woken.
   private let naps = Mutex<[Nap]>([])
   private let threads = Mutex<[JoinableThread]>([])
 
   /// Passes without progress before whoever drives offers the core to others.
-  private static let passesBeforeYield = 64
+  static let passesBeforeYield = 64
   /// Passes without a baton before a waiting caller sleeps.
   private static let passesBeforeSleep = 32
   /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds: at first, and at most,
   /// since a hundred callers that look all the time leave the driver no processor.
   private static let shortestSleep: UInt64 = 2_000_000
   private static let longestSleep: UInt64 = 100_000_000
-  /// Between the passes of a thread that has nothing to do, in nanoseconds: at first, at most while the last sign of
-  /// life is less than ``drowsiness`` ago, and at most after that.
-  private static let shortestNap: UInt64 = 50_000
-  private static let longestNap: UInt64 = 1_000_000
-  private static let longestSleepOfThread: UInt64 = 5_000_000
-  private static let drowsiness: UInt64 = 1_000_000_000
-  /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
-  private static let longestListening: UInt64 = 100_000_000
-  /// Callers that drive come round to every rail with work within this time, in nanoseconds; if they do not, the
-  /// provider keeps them at another one.
-  private static let longestRound: UInt64 = 20_000_000
-  /// How long a thread keeps looking after the last sign of life, in nanoseconds.
-  private static let alertness: UInt64 = 200_000
 
   init(rails: [Rail]) {
     self.rails = rails
@@ -104,7 +91,13 @@ final class Progress: @unchecked Sendable {
     _ = batch.attend(until: 0)
   }
 
-  /// One pass over the rails that have work, for a caller that has submitted something, or looks without waiting.
+  /// Sees to what has just been pushed, which whoever drives does too, and hands on when it stops.
+  func post(now: UInt64) {
+    guard drivers.load(ordering: .sequentiallyConsistent) < maximumDrivers else { return }
+    drive(now: now)
+  }
+
+  /// One pass over the rails that have work, for a caller that does not wait.
   @discardableResult
   func drive(now: UInt64) -> Rail.Pass {
     submitters.add(1, ordering: .relaxed)
@@ -123,7 +116,7 @@ final class Progress: @unchecked Sendable {
   }
 
   /// Whether a rail has something to do; over TCP nobody has to be driven.
-  private var hasWork: Bool { rails.contains { $0.outstanding.load(ordering: .relaxed) > 0 } }
+  private var hasWork: Bool { rails.contains { $0.outstanding.load(ordering: .sequentiallyConsistent) > 0 } }
 
   /// Whether a rail has something to do and nobody is at it this moment.
   private var hasFreeWork: Bool { rails.contains { $0.outstanding.load(ordering: .relaxed) > 0 && $0.isFree } }
@@ -164,6 +157,13 @@ final class Progress: @unchecked Sendable {
 
   // MARK: Threads
 
+  /// Whether the threads are to end.
+  var isStopping: Bool { stopping.load(ordering: .sequentiallyConsistent) }
+  /// Whether as many callers are at work as may be, who see to every rail that has work.
+  var callersSuffice: Bool {
+    submitters.load(ordering: .relaxed) > 0 || drivers.load(ordering: .relaxed) >= maximumDrivers
+  }
+
   /// Starts `count` threads that share the rails between them.
   func start(threads count: Int) throws(TransferError) {
     let count = min(count < 1 ? rails.count : count, rails.count)
@@ -171,7 +171,10 @@ final class Progress: @unchecked Sendable {
       let mine = stride(from: number, to: rails.count, by: count).map { rails[$0] }
       let nap = try Nap(mine)
       naps.withLock { $0.append(nap) }
-      let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in run(mine, nap) }
+      let thread = try Thread(name: "moonrail-rail-\(number)") { [self] in
+        var thread = ProgressThread(mine, of: self, nap)
+        thread.run()
+      }
       let joinable = JoinableThread(thread)
       threads.withLock { $0.append(joinable) }
     }
@@ -179,7 +182,7 @@ final class Progress: @unchecked Sendable {
 
   /// Ends the threads.
   func stop() {
-    isStopping.store(true, ordering: .sequentiallyConsistent)
+    stopping.store(true, ordering: .sequentiallyConsistent)
     wake()
     let running = threads.withLock { threads in
       defer { threads = [] }
@@ -191,90 +194,5 @@ final class Progress: @unchecked Sendable {
   /// Ends the threads' naps: there is something to do that no caller waits for.
   func wake() {
     for nap in naps.withLock({ $0 }) { nap.wake() }
-  }
-
-  private func run(_ mine: [Rail], _ sleeper: Nap) {
-    var passes = mine.map { _ in UInt64(0) }
-    var passed = mine.map { _ in UInt64(0) }
-    var accesses = mine.map { _ in UInt64(0) }
-    let countsAccesses = mine.allSatisfy(\.countsRemoteAccess)
-    var nap: UInt64 = 0
-    var fruitless = 0
-    var lastSign: UInt64 = 0
-    // What a pass costs after a nap, when the caches are cold: a running average.
-    var usualPass: UInt64 = 0
-    while !isStopping.load(ordering: .relaxed) {
-      let start = clinux_monotonic_ns()
-      var isSign = false
-      var hasWork = false
-      var served = 0
-      let callersSuffice =
-        submitters.load(ordering: .relaxed) > 0 || drivers.load(ordering: .relaxed) >= maximumDrivers
-      for (index, rail) in mine.enumerated() {
-        // Others are at it, who see to what peers want of it as well, and two on one rail only get in each other's way.
-        // The thread must not take a rail over between two batches of a caller either.
-        let seen = rail.passes.load(ordering: .relaxed)
-        if seen != passes[index] {
-          passes[index] = seen
-          passed[index] = start
-          served += 1
-          continue
-        }
-        let isDriven = callersSuffice && rail.outstanding.load(ordering: .relaxed) > 0
-        let pass =
-          isDriven && start &- passed[index] < Self.longestRound
-          ? Rail.Pass(hadBaton: false, progress: 0) : rail.drive(now: start)
-        guard pass.hadBaton else {
-          served += 1
-          continue
-        }
-        passes[index] = rail.passes.load(ordering: .relaxed)
-        if pass.progress > 0 { isSign = true }
-        if rail.outstanding.load(ordering: .relaxed) > 0 { hasWork = true }
-        if let count = rail.remoteAccesses(), count != accesses[index] {
-          accesses[index] = count
-          isSign = true
-        }
-      }
-      let now = clinux_monotonic_ns()
-      if served == 0, !countsAccesses {
-        // Peers' reads and writes of our memory complete nothing here. Where the provider does not count them, a pass that
-        // took longer, since the CPU moved their bytes, is how a passive side knows that it is needed.
-        let spent = now &- start
-        if usualPass == 0 { usualPass = spent }
-        if spent > 2 * usualPass + 1_000 { isSign = true }
-        if nap > 0, !hasWork {
-          // A pass that moved bytes says little of the usual one: only that it might be a bit longer than was thought.
-          usualPass = isSign ? usualPass + usualPass / 64 + 1 : (15 * usualPass + spent) / 16
-        }
-      }
-      if isSign { lastSign = now }
-      if hasWork || served < mine.count && now &- lastSign < Self.alertness {
-        nap = 0
-        fruitless = isSign ? 0 : fruitless + 1
-        if fruitless >= Self.passesBeforeYield {
-          fruitless = 0
-          Thread.yield()
-        }
-      } else {
-        nap = nextNap(after: nap, served: served, of: mine.count, isDrowsy: now &- lastSign < Self.drowsiness)
-        // Where others are at work, completions are theirs to find.
-        let wasWoken = sleeper.sleep(nanoseconds: nap, listening: served > 0 ? 0 : Self.longestListening) {
-          isStopping.load(ordering: .sequentiallyConsistent)
-        }
-        if wasWoken {
-          lastSign = Clock.now
-          nap = 0
-        }
-      }
-    }
-  }
-
-  /// How long a thread with nothing to do sleeps if only time can wake it, in nanoseconds, where others see to `served` of
-  /// its rails.
-  private func nextNap(after nap: UInt64, served: Int, of count: Int, isDrowsy: Bool) -> UInt64 {
-    // Callers come and go, so the rails that are left to this thread must not wait for longer than they usually do.
-    if served > 0, served < count { return 4 * Self.shortestNap }
-    return min(max(2 * nap, Self.shortestNap), isDrowsy || served > 0 ? Self.longestNap : Self.longestSleepOfThread)
   }
 }

@@ -73,7 +73,7 @@ final class Rail: @unchecked Sendable {
 
   /// Hands over a chain of requests that are linked from `youngest` to `oldest`, `count` of them.
   func push(youngest: WorkRequestPointer, oldest: WorkRequestPointer, count: Int) {
-    outstanding.add(count, ordering: .relaxed)
+    outstanding.add(count, ordering: .sequentiallyConsistent)
     var head = submissions.load(ordering: .relaxed)
     while true {
       oldest.pointee.next = WorkRequestPointer(bitPattern: head)

@@ -1,0 +1,40 @@
+import Glibc
+import SimulatedFabric
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import TransferEngine
+
+/// Callers that wait side by side.
+@Suite struct WaitingTests {
+  /// The processor time of the calling thread, in nanoseconds.
+  private static func processorTime() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  /// As many as may drive; the others leave the processors to whoever moves the bytes.
+  @Test func callersSleepWhileOneDrives() throws {
+    var options = FabricOptions()
+    options.nicCount = 1
+    try Net.run(options) { net in
+      let hosts = try TwoHosts(net)
+      net.fabric.updateFaults { faults in faults.hold() }
+      let times = Mutex<[UInt64]>([])
+      try onThreads(6) { _ in
+        let batch = try hosts.submit(hosts.requests())
+        let before = Self.processorTime()
+        #expect(try hosts.engine.wait(for: batch, timeout: .milliseconds(600)).state == .waiting)
+        times.withLock { $0.append(Self.processorTime() - before) }
+        net.fabric.updateFaults { $0.release() }
+        #expect(try hosts.engine.wait(for: batch, timeout: .seconds(20)).state == .completed)
+        try hosts.engine.freeBatch(batch)
+      }
+      // One drives, and another may take over from it when its time is over first.
+      let sleepers = times.withLock { $0.sorted().dropLast(2) }
+      #expect(sleepers.allSatisfy { $0 < 60_000_000 }, "processor time in nanoseconds: \(sleepers)")
+    }
+  }
+}
