@@ -22,13 +22,16 @@ import Testing
     try Net.run(options) { net in
       let hosts = try TwoHosts(net)
       net.fabric.updateFaults { faults in faults.hold() }
+      let batches = try (0..<6).map { _ in try hosts.submit(hosts.requests()) }
       let times = Mutex<[UInt64]>([])
-      try onThreads(6) { _ in
-        let batch = try hosts.submit(hosts.requests())
+      try onThreads(batches.count) { index in
         let before = Self.processorTime()
-        #expect(try hosts.engine.wait(for: batch, timeout: .milliseconds(600)).state == .waiting)
+        let status = try hosts.engine.wait(for: batches[index], timeout: .milliseconds(600))
+        #expect(status.state == .waiting)
         times.withLock { $0.append(Self.processorTime() - before) }
-        net.fabric.updateFaults { $0.release() }
+      }
+      net.fabric.updateFaults { $0.release() }
+      for batch in batches {
         #expect(try hosts.engine.wait(for: batch, timeout: .seconds(20)).state == .completed)
         try hosts.engine.freeBatch(batch)
       }
