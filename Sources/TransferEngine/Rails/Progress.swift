@@ -12,8 +12,6 @@ final class Progress: @unchecked Sendable {
   private let drivers = Atomic<Int>(0)
   /// Callers that post what they have submitted, or look without waiting.
   private let submitters = Atomic<Int>(0)
-  /// Whether something was left to the drivers, who may have been about to leave.
-  private let isLeftToDrivers = Atomic<Bool>(false)
   /// As many as may: half of the processors, since whoever moves bytes by the CPU at the other end of a software fabric
   /// may be on this host, and no more than there are rails. With one caller for each processor, each on some rail,
   /// nobody else gets anywhere.
@@ -95,13 +93,8 @@ final class Progress: @unchecked Sendable {
 
   /// Sees to what has just been pushed, which whoever drives does too, and hands on when it stops.
   func post(now: UInt64) {
-    guard drivers.load(ordering: .sequentiallyConsistent) >= maximumDrivers else {
-      drive(now: now)
-      return
-    }
-    isLeftToDrivers.store(true, ordering: .sequentiallyConsistent)
-    // They may have gone before they could see that.
-    if drivers.load(ordering: .sequentiallyConsistent) == 0 { drive(now: now) }
+    guard drivers.load(ordering: .sequentiallyConsistent) < maximumDrivers else { return }
+    drive(now: now)
   }
 
   /// One pass over the rails that have work, for a caller that does not wait.
@@ -154,15 +147,12 @@ final class Progress: @unchecked Sendable {
     handOver()
   }
 
-  /// Wakes a sleeper if there is room for a driver; the threads, if nobody waits and the drivers had work of others. Not
-  /// only drivers do it: whom one has woken may need no more waiting.
+  /// Wakes a sleeper if there is room for a driver, or the threads if nobody drives. Not only drivers do it: whom one has
+  /// woken may need no more waiting.
   private func handOver() {
     let driving = drivers.load(ordering: .sequentiallyConsistent)
-    guard driving < maximumDrivers, hasWork, !waiters.wakeOne(), driving == 0 else { return }
-    if isLeftToDrivers.load(ordering: .sequentiallyConsistent) {
-      isLeftToDrivers.store(false, ordering: .sequentiallyConsistent)
-      wake()
-    }
+    guard driving < maximumDrivers, hasWork else { return }
+    if !waiters.wakeOne(), driving == 0 { wake() }
   }
 
   // MARK: Threads
