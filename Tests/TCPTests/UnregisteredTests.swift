@@ -61,6 +61,25 @@ struct UnregisteredTests {
     #expect(try scene.move(.write, scene.buffer.baseAddress, 64) == .completed)
   }
 
+  @Test("what would go beyond the last address is refused before anything moves")
+  func beyondTheLastAddress() throws {
+    let scene = try Scene(accepts: true)
+    for address in [UInt.max, UInt.max - 7, UInt.max - 64] {
+      let end = try #require(UnsafeMutableRawPointer(bitPattern: address))
+      for opcode in [TransferOpcode.write, .read] {
+        do {
+          _ = try scene.move(opcode, end, 64)
+          Issue.record("0x\(String(address, radix: 16)) was taken")
+        } catch let error as TransferError {
+          #expect(error.code == .invalidArgument, "\(error)")
+        }
+      }
+    }
+    let last = try #require(UnsafeMutableRawPointer(bitPattern: UInt.max - 65))
+    #expect(try scene.move(.write, last, 64) == .failed)
+    #expect(try scene.move(.write, scene.buffer.baseAddress, 64) == .completed)
+  }
+
   @Test("without the setting it is refused before anything moves")
   func refused() throws {
     let scene = try Scene(accepts: false)

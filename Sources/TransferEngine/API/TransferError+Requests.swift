@@ -16,6 +16,14 @@ extension TransferError {
   }
 
   @inline(never)
+  static func beyondAllMemory(_ request: TransferRequest, _ index: Int) -> TransferError {
+    TransferError(
+      .invalidArgument,
+      "Request \(index): \(request.length) bytes from the local address 0x\(String(request.local, radix: 16)) go beyond"
+        + " the last address there is. Check the address and the length.")
+  }
+
+  @inline(never)
   static func unpublished(
     _ request: TransferRequest, _ index: Int, at address: UInt64, by peer: PeerSnapshot
   ) -> TransferError {

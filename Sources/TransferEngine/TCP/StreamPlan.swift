@@ -70,6 +70,8 @@ struct StreamPlan {
             near = (here[found].start, here[found].end, here[found].use, here[found].isOnGPU)
           } else {
             guard acceptsUnregistered else { throw .unregistered(requests[index], index, at: address) }
+            // No registration goes round the end of the address space, but a caller's number can.
+            guard UInt(remaining) < UInt.max &- address else { throw .beyondAllMemory(requests[index], index) }
             near = (address, local.end(ofGapAt: address), RegionUse.unregistered, false)
           }
         }
