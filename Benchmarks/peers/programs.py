@@ -55,6 +55,14 @@ class Load:
         return f"{self.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
+def remove_shared_memory_of_the_dead():
+    """What the shm provider of a process that ended without closing leaves: 16 MiB a NIC of this host's memory."""
+    for file in pathlib.Path("/dev/shm").glob("*:*:*"):
+        owner = re.match(r"\d+", file.name)
+        if owner and not pathlib.Path("/proc", owner[0]).exists():
+            file.unlink(missing_ok=True)
+
+
 def size(count):
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:
@@ -148,6 +156,7 @@ class Program:
         _, status, usage = os.wait4(initiator.pid, 0)
         initiator.returncode = os.waitstatus_to_exitcode(status)
         initiator.stdout.close()
+        remove_shared_memory_of_the_dead()
         self.log.write(output)
         self.log.flush()
         if initiator.returncode != 0:
@@ -167,6 +176,7 @@ class Program:
                 self.target.wait()
             self.target.stdout.close()
             self.target = None
+            remove_shared_memory_of_the_dead()
 
     def close(self):
         self.stop()
