@@ -95,6 +95,13 @@ public struct FabricLibrary: @unchecked Sendable {
     setenv("FI_HMEM", "system", 0)
   }
 
+  /// Has `ofi_rxm` look for connections that have come or gone every 200 us. Its own 10 ms pass twice before a peer's first
+  /// operation, and for as long it fails whatever is sent to a peer that has closed a connection and would take another.
+  /// Call before the first call into the library; a value that the user set stays.
+  public static func lookForConnectionsOften() {
+    setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "200", 0)
+  }
+
   /// Whether libfabric may look at CUDA, as far as `FI_HMEM` says, which it reads once: with its first call.
   public static var mayUseCUDA: Bool {
     allowsCUDA(getenv("FI_HMEM").map { String(cString: $0) } ?? "")
