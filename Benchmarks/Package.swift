@@ -22,10 +22,11 @@ let package = Package(
   ],
   targets: [
     .target(name: "CAllocationCount"),
+    .target(name: "CCallgrind"),
     .executableTarget(
       name: "EngineCost",
       dependencies: [
-        "CAllocationCount", .product(name: "SimulatedFabric", package: "moonrail"),
+        "CAllocationCount", "CCallgrind", .product(name: "SimulatedFabric", package: "moonrail"),
         .product(name: "TransferEngine", package: "moonrail"), .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

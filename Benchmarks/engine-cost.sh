@@ -1,12 +1,11 @@
 #!/bin/sh
-# Counts what one operation costs, in instructions and in allocations. Each loop runs twice, with two numbers of
-# operations, and the difference is divided, so that what happens once does not count.
+# Counts what one operation costs, in instructions of all threads and in allocations. What happens once, such as connecting,
+# does not count.
 #
-# usage: Benchmarks/engine-cost.sh [loop...]
+# usage: Benchmarks/engine-cost.sh [loop...]     OPERATIONS: how many each loop runs for, default 20480
 set -eu
 
-few=${FEW:-2000}
-many=${MANY:-12000}
+operations=${OPERATIONS:-20480}
 
 cd "$(dirname "$0")"
 command -v valgrind >/dev/null || { echo "engine-cost.sh: valgrind is needed" >&2; exit 1; }
@@ -18,20 +17,12 @@ program=$scratch/engine-cost
 objcopy --strip-debug "$(swift build -c release --show-bin-path)/engine-cost" "$program"
 [ $# -gt 0 ] || set -- $("$program" list)
 
-# instructions LOOP OPERATIONS: of the whole process
-instructions() {
-	valgrind --tool=callgrind --callgrind-out-file="$scratch/profile" "$program" "$1" "$2" \
-		>"$scratch/output" 2>"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
-	sed -n 's/^totals: //p' "$scratch/profile"
-}
-
-printf '%-24s %26s %26s\n' loop 'instructions per operation' 'allocations per operation'
+printf '%-30s %26s %26s\n' loop 'instructions per operation' 'allocations per operation'
 for loop in "$@"; do
-	instructions_few=$(instructions "$loop" "$few")
-	instructions_many=$(instructions "$loop" "$many")
-	allocations_few=$("$program" "$loop" "$few")
-	allocations_many=$("$program" "$loop" "$many")
-	awk -v loop="$loop" -v operations=$((many - few)) -v instructions=$((instructions_many - instructions_few)) \
-		-v allocations=$((allocations_many - allocations_few)) 'BEGIN {
-			printf "%-24s %26.1f %26.3f\n", loop, instructions / operations, allocations / operations }'
+	valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$scratch/profile" "$program" "$loop" "$operations" \
+		>"$scratch/allocations" 2>"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
+	instructions=$(sed -n 's/^totals: //p' "$scratch/profile")
+	awk -v loop="$loop" -v operations="$operations" -v instructions="$instructions" \
+		-v allocations="$(cat "$scratch/allocations")" 'BEGIN {
+			printf "%-30s %26.1f %26.3f\n", loop, instructions / operations, allocations / operations }'
 done

@@ -1,4 +1,5 @@
 import CAllocationCount
+import CCallgrind
 import Glibc
 
 /// Runs one loop for a number of operations, and prints how many allocations they made. The script beside the package
@@ -21,7 +22,9 @@ struct EngineCost {
       // What is allocated once, on first use, is none of the operations'.
       try run(1)
       let before = allocation_count()
+      callgrind_begin()
       try run(operations)
+      callgrind_end()
       print(allocation_count() - before)
     } catch {
       fail("\(loop.name): \(error)")
