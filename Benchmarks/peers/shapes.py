@@ -13,7 +13,7 @@ LARGE = 1 << 30
 BLOCKS = 2048
 
 
-def neighbours(options, table, title, program, loop):
+def neighbours(options, table, where, program, loop):
     """One thread's blocks lie side by side here and there, so that the engine may make one operation of several."""
     small = Load("write", 64 << 10, WINDOW >> 16, 1, options.seconds)
     large = Load("write", 1 << 20, WINDOW >> 20, 1, options.seconds)
@@ -21,19 +21,20 @@ def neighbours(options, table, title, program, loop):
     scattered = dataclasses.replace(small, scattered=True)
     runs = [lambda load=load: program.measure(load) for load in (small, large, scattered)]
     ours, large, scattered, raw = take_turns([*runs, lambda: loop.measure(small, "batches")], options.rounds)
+    title = f"64 KiB x 128, {where}"
     table.add(title, "bytes per second", "blocks of 1 MiB", gigabytes(ours), gigabytes(large), "GB/s", at_least(0.95))
-    title = title.replace(",", " apart,", 1)
+    title = f"64 KiB x 128 apart, {where}"
     table.add(title, "bytes per second", "C loop in batches", gigabytes(scattered), gigabytes(raw), "GB/s")
 
 
 def run_neighbours(options, table):
     table.begin("Neighbours: 64 KiB blocks side by side")
     for backend, nics in cases(options):
-        title = f"64 KiB x 128, {place(backend, nics)}"
+        where = place(backend, nics)
         variables = fake(options, backend, nics)
         program, loop = moonrail(options, variables, WINDOW), fabric_loop(options, variables, WINDOW)
         try:
-            table.attempt(title, lambda: neighbours(options, table, title, program, loop))
+            table.attempt(where, lambda: neighbours(options, table, where, program, loop))
         finally:
             close([program, loop])
 
