@@ -52,8 +52,9 @@ struct ProgressThread: ~Copyable {
   /// How long a thread keeps looking after the last sign, in nanoseconds.
   private static let alertness: UInt64 = 200_000
   /// Callers that drive come round to every rail with work within this time, in nanoseconds; if they do not, the
-  /// provider keeps them at another one.
-  private static let longestRound: UInt64 = 20_000_000
+  /// provider keeps them at another one. A round over 16 software NICs that send a megabyte each takes some 40 ms, and a
+  /// thread that helps takes the processor from whoever receives on this host.
+  private static let longestRound: UInt64 = 250_000_000
 
   init(_ rails: [Rail], of progress: Progress, _ nap: Nap) {
     self.progress = progress
@@ -84,7 +85,6 @@ struct ProgressThread: ~Copyable {
   /// One pass over the rails that are left to this thread.
   private mutating func look(now: UInt64) -> Round {
     var round = Round()
-    let callersSuffice = progress.callersSuffice
     for place in watches.indices {
       // Beginning with the one that ended the nap: each costs a system call.
       let index = (first + place) % watches.count
@@ -98,7 +98,7 @@ struct ProgressThread: ~Copyable {
         round.served += 1
         continue
       }
-      let isDriven = callersSuffice && rail.outstanding.load(ordering: .relaxed) > 0
+      let isDriven = progress.callersSuffice && rail.outstanding.load(ordering: .relaxed) > 0
       guard !isDriven || now &- watches[index].lastPassed >= Self.longestRound else {
         round.served += 1
         continue

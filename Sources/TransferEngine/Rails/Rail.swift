@@ -131,6 +131,10 @@ final class Rail: @unchecked Sendable {
     return Pass(hadBaton: true, progress: progress)
   }
 
+  /// Bytes after which a turn is over: a software provider takes a millisecond for a few of them, and finds more to do at the
+  /// same NIC for as long as its peer takes what it is sent.
+  private static let turnBytes: UInt64 = 1 << 20
+
   private func pass(now: UInt64) -> Int {
     passes.store(passes.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
@@ -138,13 +142,14 @@ final class Rail: @unchecked Sendable {
     }
     state.pointee.post()
     var progress = 0
+    let limit = state.pointee.transferredBytes &+ Self.turnBytes
     while true {
       let completed = state.pointee.poll()
       progress += completed
       guard completed > 0 else { break }
       state.pointee.post()
       // A bounded turn, so that the caller gets to look at its clock and at its other rails.
-      if progress >= 256 { break }
+      if progress >= 256 || state.pointee.transferredBytes >= limit { break }
     }
     progress += state.pointee.sweep(now: now)
     let settled = state.pointee.takeSettled()
