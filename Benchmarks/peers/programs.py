@@ -55,12 +55,13 @@ class Load:
         return f"{self.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
-def remove_shared_memory_of_the_dead():
-    """What the shm provider of a process that ended without closing leaves: 16 MiB a NIC of this host's memory."""
-    for file in pathlib.Path("/dev/shm").glob("*:*:*"):
-        owner = re.match(r"\d+", file.name)
-        if owner and not pathlib.Path("/proc", owner[0]).exists():
-            file.unlink(missing_ok=True)
+def remove_shared_memory(process):
+    """What the shm provider of a process that ended without closing leaves: 16 MiB a NIC of this host's memory.
+
+    Only of processes that were started here: which of the others live, a container that shares /dev/shm cannot see.
+    """
+    for file in pathlib.Path("/dev/shm").glob(f"{process}[:-]*"):
+        file.unlink(missing_ok=True)
 
 
 def size(count):
@@ -156,7 +157,7 @@ class Program:
         _, status, usage = os.wait4(initiator.pid, 0)
         initiator.returncode = os.waitstatus_to_exitcode(status)
         initiator.stdout.close()
-        remove_shared_memory_of_the_dead()
+        remove_shared_memory(initiator.pid)
         self.log.write(output)
         self.log.flush()
         if initiator.returncode != 0:
@@ -175,8 +176,8 @@ class Program:
                 self.target.kill()
                 self.target.wait()
             self.target.stdout.close()
+            remove_shared_memory(self.target.pid)
             self.target = None
-            remove_shared_memory_of_the_dead()
 
     def close(self):
         self.stop()
