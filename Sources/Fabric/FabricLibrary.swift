@@ -1,5 +1,4 @@
 public import CFabric
-internal import Glibc
 
 /// A libfabric to call: its entry points, its version and the file that they came from.
 ///
@@ -87,29 +86,6 @@ public struct FabricLibrary: @unchecked Sendable {
       let file = cfabric_path(handle).map { String(cString: $0) } ?? path
       return (FabricLibrary(functions: functions, path: file, origin: onlyIfMapped ? .alreadyMapped : .loaded), "")
     }
-  }
-
-  /// Keeps libfabric from probing GPU runtimes: a probe creates a CUDA context on GPU 0 in a process that may never
-  /// touch a GPU. Call before the first call into the library; a value that the user set stays.
-  public static func limitToHostMemory() {
-    setenv("FI_HMEM", "system", 0)
-  }
-
-  /// Has `ofi_rxm` look for connections that have come or gone every 200 us. Its own 10 ms pass twice before a peer's first
-  /// operation, and for as long it fails whatever is sent to a peer that has closed a connection and would take another.
-  /// Call before the first call into the library; a value that the user set stays.
-  public static func lookForConnectionsOften() {
-    setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "200", 0)
-  }
-
-  /// Whether libfabric may look at CUDA, as far as `FI_HMEM` says, which it reads once: with its first call.
-  public static var mayUseCUDA: Bool {
-    allowsCUDA(getenv("FI_HMEM").map { String(cString: $0) } ?? "")
-  }
-
-  /// What a value of `FI_HMEM` means: names with semicolons between them, and all of them where there is none.
-  static func allowsCUDA(_ value: String) -> Bool {
-    value.isEmpty || value.split(separator: ";").contains { $0.lowercased() == "cuda" }
   }
 
   /// The library's text for a positive error number.

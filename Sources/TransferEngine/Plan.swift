@@ -39,8 +39,8 @@ struct Plan {
 
   /// Takes what a plan comes to.
   protocol Sink: ~Copyable {
-    /// One operation of request `index`. Returns false to end planning.
-    mutating func append(_ slice: Slice, of index: Int) -> Bool
+    /// One operation of request `index`.
+    mutating func append(_ slice: Slice, of index: Int)
     /// The operation that was appended last carries out request `index` as well, of `length` bytes, and is longer by them.
     mutating func extend(by length: Int, with index: Int)
     /// Request `index` is planned, in `parts` operations, of which it may share the only one with others.
@@ -49,11 +49,10 @@ struct Plan {
 
   /// Plans `requests`, all to the same peer, dealing operations over the rails from turn `turn` on.
   ///
-  /// - Returns: false if the sink ended it.
   /// - Throws: ``TransferError`` for a request that cannot be carried out; what the sink has got by then is void.
   func make<S: Sink & ~Copyable>(
     _ requests: UnsafeBufferPointer<TransferRequest>, turn: UInt64, into sink: inout S
-  ) throws(TransferError) -> Bool {
+  ) throws(TransferError) {
     // Read once: going through the snapshots for every request would count references to them every time.
     let here = UnsafeBufferPointer(local.chunks)
     let there = UnsafeBufferPointer(peer.chunks)
@@ -123,7 +122,7 @@ struct Plan {
         address &+= UInt(taken)
         remote &+= UInt64(taken)
         remaining &-= taken
-        guard sink.append(slice, of: index) else { return false }
+        sink.append(slice, of: index)
         if !slice.isPart {
           (next, nextRemote, opcode) = (address, remote, requests[index].opcode)
           room = min(wanted &- taken, Int(bitPattern: space) &- taken)
@@ -131,6 +130,5 @@ struct Plan {
       }
       sink.finish(index, parts: parts)
     }
-    return true
   }
 }

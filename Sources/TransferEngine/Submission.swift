@@ -42,7 +42,7 @@ struct Submission: ~Copyable {
   /// The request that was planned last, by which the first part of a request is known.
   private var lastTask = -1
   /// Links that were wanted and do not exist.
-  private(set) var missing: Peer.Pair?
+  private(set) var missing: [Peer.Pair] = []
   /// What goes over TCP, by peer. The first is kept apart: nearly always there is one, and an array would be an
   /// allocation.
   private var firstStream: Stream?
@@ -72,16 +72,15 @@ struct Submission: ~Copyable {
     for index in rails.indices { chains[index] = Chain() }
   }
 
-  /// Plans `requests`, which start at request `start` of the call. Returns false if a link is ``missing``.
+  /// Plans `requests`, which start at request `start` of the call. What it comes to is void where links are ``missing``.
   mutating func plan(
     _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, links: Peer.Links, by plan: Plan, turn: UInt64
-  ) throws(TransferError) -> Bool {
+  ) throws(TransferError) {
     self.links = links
     self.requests = requests
     runStart = start
-    let isComplete = try plan.make(requests, turn: turn, into: &self)
+    try plan.make(requests, turn: turn, into: &self)
     flushUse()
-    return isComplete
   }
 
   /// Plans `requests`, which start at request `start` of the call and go over TCP.
@@ -148,7 +147,7 @@ struct Submission: ~Copyable {
     batch.pointee.returnParts(downTo: firstPart)
     total = 0
     lastTask = -1
-    missing = nil
+    missing = []
   }
 
   private func push(_ stream: Stream, mayWait: Bool) {
@@ -227,11 +226,8 @@ extension Submission {
 
 extension Submission: Plan.Sink {
   @inline(__always)
-  mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
-    guard let links, let link = links.link(slice.rail, slice.nic), let slab, let localChunks else {
-      missing = Peer.Pair(rail: slice.rail, nic: slice.nic)
-      return false
-    }
+  mutating func append(_ slice: Plan.Slice, of index: Int) {
+    guard let links, let link = links.link(slice.rail, slice.nic), let slab, let localChunks else { return miss(slice) }
     let task = firstTask + runStart + index
     let slot = takeSlot(for: task, from: slab)
     let sliceUse = localChunks[slice.chunk].use
@@ -259,7 +255,13 @@ extension Submission: Plan.Sink {
     chains[rail].youngest = slot
     chains[rail].count &+= 1
     total &+= 1
-    return true
+  }
+
+  /// Planning goes on, so that all the links that are needed can be made together.
+  @inline(never)
+  private mutating func miss(_ slice: Plan.Slice) {
+    let pair = Peer.Pair(rail: slice.rail, nic: slice.nic)
+    if !missing.contains(pair) { missing.append(pair) }
   }
 
   @inline(__always)

@@ -10,14 +10,8 @@ struct Collector: Plan.Sink {
   /// With the number of requests that each carries out.
   var slices: [(index: Int, slice: Plan.Slice, requestCount: Int)] = []
   var parts: [Int: Int] = [:]
-  /// Ends planning after as many slices.
-  var limit = Int.max
 
-  mutating func append(_ slice: Plan.Slice, of index: Int) -> Bool {
-    guard slices.count < limit else { return false }
-    slices.append((index, slice, 1))
-    return true
-  }
+  mutating func append(_ slice: Plan.Slice, of index: Int) { slices.append((index, slice, 1)) }
 
   mutating func extend(by length: Int, with index: Int) {
     guard let last = slices.indices.last, slices[last].index + slices[last].requestCount == index else {
@@ -75,14 +69,14 @@ struct Layout {
 
   func make(_ requests: [(local: UInt, remote: UInt64, length: Int)], turn: UInt64 = 0) throws -> Collector {
     var collector = Collector()
-    _ = try run(requests, turn: turn, into: &collector)
+    try run(requests, turn: turn, into: &collector)
     return collector
   }
 
   func run(
     _ requests: [(local: UInt, remote: UInt64, length: Int)], opcodes: [TransferOpcode] = [], turn: UInt64 = 0,
     into collector: inout Collector
-  ) throws -> Bool {
+  ) throws {
     let plan = try plan()
     let requests = requests.enumerated().compactMap { index, request in
       UnsafeMutableRawPointer(bitPattern: request.local).map {
@@ -91,7 +85,7 @@ struct Layout {
           remote: request.remote, length: request.length)
       }
     }
-    return try requests.withUnsafeBufferPointer { try plan.make($0, turn: turn, into: &collector) }
+    try requests.withUnsafeBufferPointer { try plan.make($0, turn: turn, into: &collector) }
   }
 }
 
@@ -173,7 +167,7 @@ private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: U
     default: layout.remote = [(0x9000, 0x100, nil), (0x9100, 0x100, nil)]
     }
     var collector = Collector()
-    #expect(try layout.run(requests, opcodes: opcodes, into: &collector))
+    try layout.run(requests, opcodes: opcodes, into: &collector)
     #expect(collector.slices.map(\.requestCount) == [1, 1])
     #expect(collector.slices.map(\.index) == (reason == "empty" ? [0, 2] : [0, 1]))
   }
@@ -289,13 +283,6 @@ private func neighbours(_ count: Int, _ length: Int) -> [(local: UInt, remote: U
     #expect(code { _ = try layout.make([(0x1000, 0x9000, -1)]) } == .invalidArgument)
     #expect(text { _ = try layout.make([good, (0x1000, 0x9000, -7)]) }.contains("Request 1"))
     #expect(code { _ = try layout.make([(0x1000, 0x9000, .max)]) } == .addressNotRegistered)
-  }
-
-  @Test func theSinkCanEndIt() throws {
-    let layout = Layout(local: [(0x1000, 0x1000, nil)], remote: [(0x9000, 0x1000, nil)])
-    var collector = Collector(limit: 1)
-    #expect(try !layout.run([(0x1000, 0x9000, 1), (0x1000, 0x9000, 1)], into: &collector))
-    #expect(collector.slices.map(\.index) == [0])
   }
 
   @Test func rangesOfThePeerMayOverlapOrReachTheEndOfTheAddressSpace() throws {

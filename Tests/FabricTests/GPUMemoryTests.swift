@@ -23,7 +23,7 @@ import Testing
     ("", true), ("cuda", true), ("system;CUDA", true), ("system", false), ("rocr;ze", false), (";", false),
   ])
   func theUsersWordIsUnderstood(value: String, allows: Bool) {
-    #expect(FabricLibrary.allowsCUDA(value) == allows)
+    #expect(ProviderSettings.allowsCUDA(value) == allows)
   }
 
   @Test func isRegisteredAsTheGPUs() throws {

@@ -33,31 +33,6 @@ import Testing
     }
   }
 
-  @Test func theUsersChoiceOfMemoryStays() async throws {
-    await #expect(processExitsWith: .success) {
-      unsetenv("FI_HMEM")
-      FabricLibrary.limitToHostMemory()
-      guard getenv("FI_HMEM").map({ String(cString: $0) }) == "system" else { exit(1) }
-      setenv("FI_HMEM", "cuda", 1)
-      FabricLibrary.limitToHostMemory()
-      guard getenv("FI_HMEM").map({ String(cString: $0) }) == "cuda" else { exit(2) }
-      exit(0)
-    }
-  }
-
-  @Test func theUsersChoiceOfAnIntervalStays() async throws {
-    await #expect(processExitsWith: .success) {
-      let name = "FI_OFI_RXM_CM_PROGRESS_INTERVAL"
-      unsetenv(name)
-      FabricLibrary.lookForConnectionsOften()
-      guard getenv(name).map({ String(cString: $0) }) == "200" else { exit(1) }
-      setenv(name, "5000", 1)
-      FabricLibrary.lookForConnectionsOften()
-      guard getenv(name).map({ String(cString: $0) }) == "5000" else { exit(2) }
-      exit(0)
-    }
-  }
-
   @Test func theVersionAskedForIsOneThatTheLibraryHas() throws {
     let library = try FabricLibrary.load()
     #expect(library.version.major == 1)

@@ -777,8 +777,13 @@ static struct fi_provider fake_prov = {
 __attribute__((visibility("default"))) struct fi_provider *fi_prov_ini(void)
 {
 	load_cfg();
-	/* A real NIC has no connections: the backend's 10 ms between two looks at its own would be seen as the NIC's. */
+	/* A real NIC has no connections: the backend's 10 ms between two looks at its own, and the 8 ms in which it clears
+	 * buffers for messages at each one, would be seen as the NIC's. */
 	setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "200", 0);
+	if (!getenv("FI_OFI_RXM_BUFFER_SIZE") && !getenv("FI_OFI_RXM_EAGER_LIMIT")) {
+		setenv("FI_OFI_RXM_BUFFER_SIZE", "256", 0);
+		setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0);
+	}
 	DBG("loaded: %d nics over %s, addr32=%d", cfg.nics, cfg.backend, cfg.addr32);
 	return &fake_prov;
 }

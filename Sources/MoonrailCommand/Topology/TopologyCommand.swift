@@ -55,7 +55,7 @@ struct TopologyCommand: ParsableCommand {
 
   /// The NICs that libfabric offers; none, and why on standard error, where it has none.
   private func discover(_ provider: String, _ environment: [String: String]) -> [NICOffer] {
-    FabricLibrary.limitToHostMemory()
+    ProviderSettings.limitToHostMemory()
     do {
       let library = try FabricLibrary.load(explicitPath: environment["MOONRAIL_LIBFABRIC"])
       if !json { Output.print("\(library.summary), provider \(provider)\n") }

@@ -12,7 +12,7 @@ extension TransferEngine {
   @discardableResult
   public static func looksForGPUs(provider: String) -> Bool {
     let hasGPUs = provider == "efa" && (CUDADriver.mapped != nil || HostInventory().hasNVIDIAGPU)
-    if !hasGPUs { FabricLibrary.limitToHostMemory() }
-    return hasGPUs && FabricLibrary.mayUseCUDA
+    if !hasGPUs { ProviderSettings.limitToHostMemory() }
+    return hasGPUs && ProviderSettings.mayUseCUDA
   }
 }

@@ -122,18 +122,20 @@ extension TransferEngine {
           throw TransferError(.peerRestarted, "\(segment.name) is restarted again and again. Check the peer's log.")
         }
         try segments.refresh(segment)
-      case .missing(let segment, let current, let peer, let pair):
+      case .missing(let segment, let current, let peer, let needed):
         attempts[ObjectIdentifier(segment), default: 0] += 1
         guard attempts[ObjectIdentifier(segment), default: 0] <= 3 else {
           throw TransferError(
             .endpoint, "The links to \(segment.name) break as soon as they are made. Check the peer's log.")
         }
-        var pairs = pairs(to: current)
-        if !pairs.contains(pair) { pairs.append(pair) }
+        let usual = pairs(to: current)
+        let pairs = usual + needed.filter { !usual.contains($0) }
         // What broke may be another process by now, or have other keys: so its descriptor is of interest, too.
         let wasInTrouble = peer.takeTrouble()
         do throws(TransferError) {
-          try peer.connect(pairs, from: identity, by: client)
+          // Others that submit meanwhile move the turn on, so that the next attempt may need other links.
+          let isFirst = attempts[ObjectIdentifier(segment)] == 1
+          try peer.connect(pairs, needed: isFirst ? needed : pairs, from: identity, by: client)
           if wasInTrouble { try segments.refresh(segment) }
         } catch {
           if wasInTrouble { peer.returnTrouble() }
@@ -149,9 +151,9 @@ extension TransferEngine {
 
   private enum SubmissionOutcome {
     case submitted
-    /// A link has to be made first. The peer is the one that was planned for: by now the segment may have another, with
+    /// Links have to be made first. The peer is the one that was planned for: by now the segment may have another, with
     /// other NICs.
-    case missing(Segment, Segment.Current, Peer, Peer.Pair)
+    case missing(Segment, Segment.Current, Peer, [Peer.Pair])
     /// The peer has been restarted since its descriptor was fetched.
     case stale(Segment)
     /// A queue has no room, and the caller may not be made to wait for it.
@@ -229,15 +231,15 @@ extension TransferEngine {
           if firstPeer == nil { firstPeer = peer } else { otherPeers.append(peer) }
           guard !peer.isInTrouble else {
             submission.undo()
-            return .missing(
-              segment, current, peer, Peer.Pair(rail: 0, nic: current.snapshot.nics.primary.first ?? 0))
+            return .missing(segment, current, peer, pairs(to: current))
           }
           let plan = Plan(
             local: local, peer: current.snapshot, usesVirtualAddresses: fabric?.usesVirtualAddresses ?? true,
             size: OperationSize(total: bytes, maximum: fabric?.maximumMessageSize ?? .max))
-          let isComplete = try submission.plan(
+          try submission.plan(
             run, from: start, links: peer.links, by: plan, turn: turn &+ UInt64(submission.total))
-          if !isComplete, let missing = submission.missing {
+          let missing = submission.missing
+          guard missing.isEmpty else {
             submission.undo()
             return .missing(segment, current, peer, missing)
           }

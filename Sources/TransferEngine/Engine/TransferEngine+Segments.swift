@@ -106,7 +106,7 @@ extension TransferEngine {
     switch current.route {
     case .fabric(let peer):
       let pairs = pairs(to: current)
-      try peer.connect(pairs, from: identity, by: client)
+      try peer.connect(pairs, needed: pairs, from: identity, by: client)
       return (peer.connected(pairs), pairs.count, current.snapshot.nicCount)
     case .stream:
       // Connections are made when there is something to send; nothing has to be agreed on before.

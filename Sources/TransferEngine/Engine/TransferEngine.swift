@@ -59,7 +59,7 @@ public final class TransferEngine: Sendable {
 
   private let refresher: MetadataRefresher?
   private let inbox: Inbox
-  private let responder: HandshakeResponder
+  let responder: HandshakeResponder
   private let daemon: HandshakeDaemon
   private let group: MultiThreadedEventLoopGroup
 

@@ -237,7 +237,7 @@ final class LocalRegistry: Sendable {
     let reason =
       provider != "efa"
       ? "Use provider efa, the transport TCP, or a buffer in host memory."
-      : !FabricLibrary.mayUseCUDA
+      : !ProviderSettings.mayUseCUDA
         ? "FI_HMEM keeps libfabric from CUDA. Unset it, and on a host that shows no GPU initialise CUDA before the first"
           + " engine; or use a buffer in host memory."
         : "Use the EFA installer's libfabric on an instance whose NICs reach its GPUs (fi_info -p efa -c FI_HMEM lists"

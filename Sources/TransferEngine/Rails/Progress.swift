@@ -21,8 +21,9 @@ final class Progress: @unchecked Sendable {
   private let naps = Mutex<[Nap]>([])
   private let threads = Mutex<[JoinableThread]>([])
 
-  /// Passes without progress before whoever drives offers the core to others.
-  static let passesBeforeYield = 64
+  /// Time without progress after which whoever drives offers the core to others, in nanoseconds: longer than a write over
+  /// EFA takes, some 20 us, and no longer, since whoever has to answer may be waiting for this very core.
+  static let patience: UInt64 = 30_000
   /// Passes without a baton before a waiting caller sleeps.
   private static let passesBeforeSleep = 32
   /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds: at first, and at most,
@@ -48,6 +49,7 @@ final class Progress: @unchecked Sendable {
     // Over TCP alone there is nothing to take over from anybody: only the batch's own end is waited for.
     var sleep = rails.isEmpty ? Self.longestSleep : Self.shortestSleep
     var now = clinux_monotonic_ns()
+    var lastOffer = now
     while batch.pointee.outstanding.load(ordering: .acquiring) != 0 {
       // What goes over TCP the caller sees to itself, and waits for it where no rail may want it meanwhile.
       if batch.hasStream, fruitless == 0 || fruitless > Self.passesBeforeSleep {
@@ -66,10 +68,14 @@ final class Progress: @unchecked Sendable {
       let pass = isDriver ? pass(now: now) : Rail.Pass(hadBaton: false, progress: 0)
       if pass.progress > 0 {
         fruitless = 0
+        lastOffer = now
       } else {
         fruitless += 1
         if pass.hadBaton {
-          if fruitless % Self.passesBeforeYield == 0 { Thread.yield() }
+          if now &- lastOffer >= Self.patience {
+            lastOffer = now
+            Thread.yield()
+          }
         } else if fruitless > Self.passesBeforeSleep {
           // Who posts a batch, or has taken the role of a driver meanwhile, hands over when it stops.
           if isDriver { drivers.subtract(1, ordering: .sequentiallyConsistent) }

@@ -15,8 +15,8 @@ struct ProgressThread: ~Copyable {
   private var lastNap: UInt64 = 0
   /// When there was work last, or a peer at work.
   private var lastSign: UInt64 = 0
-  /// Rounds without a sign since the core was offered to others.
-  private var fruitless = 0
+  /// When there was a sign, or the core was offered to others.
+  private var lastOffer: UInt64 = 0
   /// What a round costs after a nap, when the caches are cold, in nanoseconds: a running average.
   private var usualRound: UInt64 = 0
 
@@ -78,7 +78,7 @@ struct ProgressThread: ~Copyable {
       if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
       if round.isSign { lastSign = end }
       let isAlert = round.served < watches.count && end &- lastSign < Self.alertness
-      if round.hasWork || isAlert { stayAwake(round) } else { rest(round, now: end) }
+      if round.hasWork || isAlert { stayAwake(round, now: end) } else { rest(round, now: end) }
     }
   }
 
@@ -129,11 +129,12 @@ struct ProgressThread: ~Copyable {
     usualRound = round.isSign ? usualRound + usualRound / 64 + 1 : (15 * usualRound + spent) / 16
   }
 
-  private mutating func stayAwake(_ round: Round) {
+  private mutating func stayAwake(_ round: Round, now: UInt64) {
     lastNap = 0
-    fruitless = round.isSign ? 0 : fruitless + 1
-    if fruitless >= Progress.passesBeforeYield {
-      fruitless = 0
+    if round.isSign {
+      lastOffer = now
+    } else if now &- lastOffer >= Progress.patience {
+      lastOffer = now
       Thread.yield()
     }
   }
@@ -152,6 +153,10 @@ struct ProgressThread: ~Copyable {
         _ = sleep(nanoseconds: Self.sharedNap, listening: 0)
         return
       }
+      // Whom this answers may be waiting for this very core, and the other rails take longer to look at than this one.
+      _ = watches[index].rail.drive(now: Clock.now)
+      watches[index].passes = watches[index].rail.passes.load(ordering: .relaxed)
+      Thread.yield()
     }
     lastSign = Clock.now
     lastNap = 0

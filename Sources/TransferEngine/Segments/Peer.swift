@@ -40,6 +40,12 @@ final class Peer: @unchecked Sendable {
       return link
     }
 
+    /// Whether there was one that does not work any more.
+    fileprivate func isBroken(_ rail: Int, _ nic: Int) -> Bool {
+      guard let bits = place(rail, nic)?.pointee.load(ordering: .sequentiallyConsistent) else { return false }
+      return PeerLinkPointer(bitPattern: bits)?.pointee.isBroken.load(ordering: .relaxed) ?? false
+    }
+
     @inline(__always)
     fileprivate func place(_ rail: Int, _ nic: Int) -> UnsafeMutablePointer<Atomic<UInt>>? {
       if primary[rail] == nic { return usual + rail }
@@ -63,12 +69,15 @@ final class Peer: @unchecked Sendable {
   private let planners = Atomic<Int>(0)
   /// Held while links are made, so that threads which all want the same peer ask it once. Only callers of this engine
   /// ever hold it: a handshake that comes in is answered without.
-  private let connecting = Mutex(Attempt())
+  private let connecting = Mutex(Contact())
 
-  /// How the last attempt to make links ended.
-  private struct Attempt {
-    var finished: UInt64 = 0
+  /// What is known of the peer besides its links.
+  private struct Contact {
+    /// How the last attempt to make links ended, and when.
     var failure: TransferError?
+    var finished: UInt64 = 0
+    /// The addresses of its NICs, in their order, if it has told them and not all have a link.
+    var addresses: [[UInt8]?]?
   }
 
   /// Whether a link broke since ``takeTrouble()`` was called last.
@@ -126,52 +135,82 @@ final class Peer: @unchecked Sendable {
   ///
   /// A Moonrail peer tells the addresses of all its NICs in one handshake; any other is asked for each pair, all at
   /// once.
-  func connect(_ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient) throws(TransferError) {
+  ///
+  /// - Parameter needed: Those that a transfer waits for. The others are left for later where all works and nobody has to
+  ///   be asked again for them: the first small transfer need not wait for every NIC.
+  func connect(
+    _ pairs: [Pair], needed: [Pair], from local: LocalIdentity, by client: HandshakeClient
+  ) throws(TransferError) {
     let asked = Clock.now
-    try connecting.withLock { last throws(TransferError) in
+    try connecting.withLock { contact throws(TransferError) in
       // Who has waited for somebody else's attempt takes its outcome: a peer that does not answer costs everybody one
       // deadline, not one after the other.
-      if let failure = last.failure, last.finished >= asked { throw failure }
+      if let failure = contact.failure, contact.finished >= asked { throw failure }
       do throws(TransferError) {
-        try connectMissing(pairs, from: local, by: client)
-        last = Attempt()
+        try connectMissing(pairs, needed, &contact, from: local, by: client)
+        contact.failure = nil
       } catch {
-        last = Attempt(finished: Clock.now, failure: error)
+        contact = Contact(failure: error, finished: Clock.now)
         throw error
       }
     }
   }
 
   private func connectMissing(
-    _ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient
+    _ pairs: [Pair], _ needed: [Pair], _ contact: inout Contact, from local: LocalIdentity, by client: HandshakeClient
   ) throws(TransferError) {
     beginPlanning()
+    let links = links
     let missing = pairs.filter { links.link($0.rail, $0.nic) == nil }
+    let isBroken = rails.indices.contains { rail in nics.indices.contains { links.isBroken(rail, $0) } }
     endPlanning()
-    guard let first = missing.first else { return }
+    // Where one broke there may be another process by now, with other addresses.
+    if isBroken { contact.addresses = nil }
+    let wanted = isBroken ? missing : missing.filter { needed.contains($0) }
+    guard let first = wanted.first else { return }
+    let addresses: [[UInt8]?]
+    if let told = contact.addresses {
+      addresses = told
+    } else {
+      let reply = try ask(for: first, from: local, by: client)
+      guard let told = reply.nicAddresses else {
+        try insert(reply.efaAddress, for: first)
+        return try connectEach(missing.filter { $0 != first }, from: local, by: client)
+      }
+      addresses = nics.map { told[$0] }
+    }
+    for pair in wanted {
+      guard let address = addresses[pair.nic] else {
+        throw TransferError(
+          .handshakeRejected, "\(name) did not tell the address of its NIC \(nics[pair.nic]). Open it again.")
+      }
+      try insert(address, for: pair)
+    }
+    contact.addresses = wanted.count < missing.count ? addresses : nil
+  }
+
+  private func ask(
+    for pair: Pair, from local: LocalIdentity, by client: HandshakeClient
+  ) throws(TransferError) -> ConnectionMessage {
     let reply: ConnectionMessage
     do throws(MetadataError) {
-      reply = try client.connect(local.request(from: first.rail, to: path(first.nic)), to: name)
+      reply = try client.connect(local.request(from: pair.rail, to: path(pair.nic)), to: name)
     } catch {
       throw TransferError(error)
     }
     try check(reply)
-    if let all = reply.nicAddresses {
-      for pair in missing {
-        guard let address = all[nics[pair.nic]] else {
-          throw TransferError(
-            .handshakeRejected, "\(name) did not tell the address of its NIC \(nics[pair.nic]). Open it again.")
-        }
-        try insert(address, for: pair)
-      }
-      return
-    }
-    try insert(reply.efaAddress, for: first)
-    let rest = missing.dropFirst().map { pair in
+    return reply
+  }
+
+  /// By a handshake for each pair, all at once.
+  private func connectEach(
+    _ pairs: [Pair], from local: LocalIdentity, by client: HandshakeClient
+  ) throws(TransferError) {
+    let asked = pairs.map { pair in
       (pair, client.connecting(local.request(from: pair.rail, to: path(pair.nic)), to: name))
     }
     var failure: TransferError?
-    for (pair, future) in rest {
+    for (pair, future) in asked {
       do throws(TransferError) {
         let reply: ConnectionMessage
         do {
