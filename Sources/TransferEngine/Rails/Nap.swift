@@ -42,10 +42,12 @@ final class Nap: @unchecked Sendable {
   /// What ended a sleep.
   enum End {
     case time
+    /// Time, of a sleep in which no provider was listened to.
+    case deafTime
     /// A call of ``wake()``, or what was looked at before.
     case call
-    /// The provider of the rail at this place has something to do.
-    case rail(Int)
+    /// The provider of the rail at this place has something to do, after so many nanoseconds of sleep.
+    case rail(Int, after: UInt64)
   }
 
   /// Sleeps for at most `nanoseconds`, or for `listening` where every provider wakes the thread when it is needed.
@@ -61,13 +63,15 @@ final class Nap: @unchecked Sendable {
     // not keep the thread awake.
     let listens = listening > 0 && hearsRails && rails.allSatisfy { $0.maySleep() }
     let (count, limit) = listens ? (sources.count, listening) : (1, nanoseconds)
-    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return .time }
+    let start = Clock.now
+    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return listens ? .time : .deafTime }
     if sources[0].revents != 0 {
       var alarms: UInt64 = 0
       _ = read(alarm, &alarms, 8)
       return .call
     }
-    return sources[..<count].firstIndex { $0.revents != 0 }.map { .rail($0 - 1) } ?? .time
+    let slept = Clock.now &- start
+    return sources[..<count].firstIndex { $0.revents != 0 }.map { .rail($0 - 1, after: slept) } ?? .time
   }
 
   /// Ends the sleep, if there is one.

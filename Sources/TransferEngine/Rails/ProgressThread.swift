@@ -17,6 +17,8 @@ struct ProgressThread: ~Copyable {
   private var lastSign: UInt64 = 0
   /// When there was a sign, or the core was offered to others.
   private var lastOffer: UInt64 = 0
+  /// How long to keep looking after the last sign, in nanoseconds.
+  private var alertness = Self.shortestAlertness
   /// What a round costs after a nap, when the caches are cold, in nanoseconds: a running average.
   private var usualRound: UInt64 = 0
 
@@ -49,8 +51,13 @@ struct ProgressThread: ~Copyable {
   private static let sharedNap: UInt64 = 200_000
   /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
   private static let longestListening: UInt64 = 100_000_000
-  /// How long a thread keeps looking after the last sign, in nanoseconds.
-  private static let alertness: UInt64 = 200_000
+  /// How long a thread keeps looking after the last sign, in nanoseconds: at first, and at most, where sleeps end at once
+  /// because there is work that its rounds do not show.
+  private static let shortestAlertness: UInt64 = 200_000
+  private static let longestAlertness: UInt64 = 10_000_000
+  /// How long it keeps the core for itself without a sign, in nanoseconds. A round that moved bytes may show none, and who
+  /// waits for the answer to a single write has got the core right after it (``rest(_:now:)``).
+  private static let patience: UInt64 = 100_000
   /// Callers that drive come round to every rail with work within this time, in nanoseconds; if they do not, the
   /// provider keeps them at another one. A round over 16 software NICs that send a megabyte each takes some 40 ms, and a
   /// thread that helps takes the processor from whoever receives on this host.
@@ -77,7 +84,7 @@ struct ProgressThread: ~Copyable {
       let end = Clock.now
       if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
       if round.isSign { lastSign = end }
-      let isAlert = round.served < watches.count && end &- lastSign < Self.alertness
+      let isAlert = round.served < watches.count && end &- lastSign < alertness
       if round.hasWork || isAlert { stayAwake(round, now: end) } else { rest(round, now: end) }
     }
   }
@@ -133,7 +140,7 @@ struct ProgressThread: ~Copyable {
     lastNap = 0
     if round.isSign {
       lastOffer = now
-    } else if now &- lastOffer >= Progress.patience {
+    } else if now &- lastOffer >= Self.patience {
       lastOffer = now
       Thread.yield()
     }
@@ -144,9 +151,15 @@ struct ProgressThread: ~Copyable {
     // Where others are at work, completions are theirs to find.
     let end = sleep(nanoseconds: lastNap, listening: round.served > 0 ? 0 : Self.longestListening)
     switch end {
-    case .time: return
-    case .call: break
-    case .rail(let index):
+    case .deafTime:
+      return
+    case .time:
+      alertness = Self.shortestAlertness
+      return
+    case .call:
+      alertness = Self.shortestAlertness
+    case .rail(let index, let slept):
+      alertness = slept < Self.shortestNap ? min(2 * alertness, Self.longestAlertness) : Self.shortestAlertness
       first = index
       guard watches[index].rail.passes.load(ordering: .relaxed) == watches[index].passes else {
         // It is the completion that a caller looks for, who wants the core more than this thread does.
