@@ -64,7 +64,9 @@ final class Nap: @unchecked Sendable {
     let listens = listening > 0 && hearsRails && rails.allSatisfy { $0.maySleep() }
     let (count, limit) = listens ? (sources.count, listening) : (1, nanoseconds)
     let start = Clock.now
-    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else { return listens ? .time : .deafTime }
+    guard clinux_poll(sources.baseAddress, count, Int64(clamping: limit)) > 0 else {
+      return listens ? .time : .deafTime
+    }
     if sources[0].revents != 0 {
       var alarms: UInt64 = 0
       _ = read(alarm, &alarms, 8)
