@@ -188,7 +188,7 @@ public final class TransferEngine: Sendable {
     try refresher?.start(segments, seconds: settings.refreshInterval, logger: logger)
     if hasTransport {
       responder.publish(identity, descriptor: { publisher.encoded() }) { request in
-        progress.wake()
+        progress.expectPeer()
         if let incarnation = request.incarnation, let path = NICPath(request.localNICPath) {
           segments.meet(path.server, incarnation: incarnation)
         }

@@ -17,6 +17,8 @@ final class Progress: @unchecked Sendable {
   /// nobody else gets anywhere.
   private let maximumDrivers: Int
   private let stopping = Atomic<Bool>(false)
+  /// Until when peers are expected, in nanoseconds of the monotonic clock.
+  private let expected = Atomic<UInt64>(0)
   /// The sleeps of the threads, by which they are woken.
   private let naps = Mutex<[Nap]>([])
   private let threads = Mutex<[JoinableThread]>([])
@@ -24,6 +26,8 @@ final class Progress: @unchecked Sendable {
   /// Time without progress after which whoever drives offers the core to others, in nanoseconds: longer than a write over
   /// EFA takes, some 20 us, and no longer, since whoever has to answer may be waiting for this very core.
   static let patience: UInt64 = 30_000
+  /// How long after its handshake a peer is expected, in nanoseconds: it has links to make first, some 50 us each.
+  private static let hospitality: UInt64 = 3_000_000
   /// Passes without a baton before a waiting caller sleeps.
   private static let passesBeforeSleep = 32
   /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds: at first, and at most,
@@ -165,6 +169,8 @@ final class Progress: @unchecked Sendable {
 
   /// Whether the threads are to end.
   var isStopping: Bool { stopping.load(ordering: .sequentiallyConsistent) }
+  /// Whether a peer that has asked for the addresses is about to use them.
+  func expectsPeer(at now: UInt64) -> Bool { now < expected.load(ordering: .relaxed) }
   /// Whether as many callers are at work as may be, who see to every rail that has work.
   var callersSuffice: Bool {
     submitters.load(ordering: .relaxed) > 0 || drivers.load(ordering: .relaxed) >= maximumDrivers
@@ -195,6 +201,12 @@ final class Progress: @unchecked Sendable {
       return threads
     }
     for thread in running { thread.join() }
+  }
+
+  /// A peer has asked for the addresses. What it does with them should not find the threads asleep.
+  func expectPeer() {
+    expected.store(Clock.now &+ Self.hospitality, ordering: .relaxed)
+    wake()
   }
 
   /// Ends the threads' naps: there is something to do that no caller waits for.

@@ -84,7 +84,7 @@ struct ProgressThread: ~Copyable {
       let end = Clock.now
       if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
       if round.isSign { lastSign = end }
-      let isAlert = round.served < watches.count && end &- lastSign < alertness
+      let isAlert = round.served < watches.count && (end &- lastSign < alertness || progress.expectsPeer(at: end))
       if round.hasWork || isAlert { stayAwake(round, now: end) } else { rest(round, now: end) }
     }
   }
