@@ -19,17 +19,20 @@ public enum ProviderSettings {
     value.isEmpty || value.split(separator: ";").contains { $0.lowercased() == "cuda" }
   }
 
-  /// What `ofi_rxm` needs for an engine that reads and writes and sends no messages.
+  /// What `ofi_rxm` needs for an engine that reads and writes and sends no messages; nothing for another `provider`.
   ///
   /// It looks for connections that have come or gone every 200 us. Its own 10 ms pass twice before a peer's first operation,
   /// and for as long it fails whatever is sent to a peer that has closed a connection and would take another.
   ///
-  /// Its buffers for messages have 256 bytes. With its own 16 KiB it clears 16.5 MiB (1,024 of them, libfabric 1.17) for the
-  /// first connection of each NIC on both sides, which takes 8 ms. The limit up to which messages go through such buffers
-  /// stays what it is, since peers compare theirs when they connect; no engine sends any.
-  public static func adaptMessageProvider() {
+  /// Over TCP its buffers for messages have 256 bytes. With its own 16 KiB it clears 16.5 MiB (1,024 of them, libfabric
+  /// 1.17) for the first connection of each NIC on both sides, which takes 8 ms. The limit up to which messages go through
+  /// such buffers stays what it is, since peers compare theirs when they connect; no engine sends any. Over verbs a buffer
+  /// has to be as long as the limit, as `fi_info -e` says.
+  public static func adaptMessages(of provider: String) {
+    guard provider.contains("ofi_rxm") else { return }
     setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "200", 0)
-    guard getenv("FI_OFI_RXM_BUFFER_SIZE") == nil, getenv("FI_OFI_RXM_EAGER_LIMIT") == nil else { return }
+    guard provider.hasPrefix("tcp"), getenv("FI_OFI_RXM_BUFFER_SIZE") == nil, getenv("FI_OFI_RXM_EAGER_LIMIT") == nil
+    else { return }
     setenv("FI_OFI_RXM_BUFFER_SIZE", "256", 0)
     setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0)
   }

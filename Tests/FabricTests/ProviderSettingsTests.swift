@@ -13,7 +13,7 @@ struct ProviderSettingsTests {
   @Test func theUsersChoiceOfAnIntervalStays() async throws {
     await #expect(processExitsWith: .success) {
       let name = "FI_OFI_RXM_CM_PROGRESS_INTERVAL"
-      exit(stays(name, "5000", insteadOf: "200") { ProviderSettings.adaptMessageProvider() } ? 0 : 1)
+      exit(stays(name, "5000", insteadOf: "200") { ProviderSettings.adaptMessages(of: "tcp;ofi_rxm") } ? 0 : 1)
     }
   }
 
@@ -25,11 +25,16 @@ struct ProviderSettingsTests {
       for (chosen, other) in [(size, limit), (limit, size)] {
         unsetenv(other)
         setenv(chosen, "8192", 1)
-        ProviderSettings.adaptMessageProvider()
+        ProviderSettings.adaptMessages(of: "tcp;ofi_rxm")
         guard value(chosen) == "8192", value(other) == nil else { exit(1) }
       }
       for name in [size, limit] { unsetenv(name) }
-      ProviderSettings.adaptMessageProvider()
+      // Over verbs the two have to be equal, and over what has no such messages they mean nothing.
+      for provider in ["verbs;ofi_rxm", "ofi_rxm", "tcp", "efa"] {
+        ProviderSettings.adaptMessages(of: provider)
+        guard value(size) == nil, value(limit) == nil else { exit(3) }
+      }
+      ProviderSettings.adaptMessages(of: "tcp;ofi_rxm")
       // Peers without these settings have a limit of 16 KiB, and refuse those with another.
       exit(value(size) == "256" && value(limit) == "16384" ? 0 : 2)
     }

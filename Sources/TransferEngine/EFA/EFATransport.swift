@@ -40,7 +40,7 @@ final class EFATransport: Sendable {
     let inventory = HostInventory()
     let provider = configuration.provider ?? settings.provider ?? "efa"
     let looksForGPUs = TransferEngine.looksForGPUs(provider: provider)
-    if provider.contains("ofi_rxm") { ProviderSettings.adaptMessageProvider() }
+    ProviderSettings.adaptMessages(of: provider)
     let library: FabricLibrary
     do {
       library = try supplied ?? FabricLibrary.load(explicitPath: configuration.libfabricPath ?? settings.libfabricPath)
