@@ -38,8 +38,12 @@ public final class HandshakeClient: Sendable {
 
   /// Fetches a descriptor. Throws `notReady` while the peer has none, `invalidDescriptor`, `malformedReply`, or what
   /// `probe(_:)` throws.
-  public func segmentDescriptor(of server: String) throws(MetadataError) -> SegmentDescriptor {
-    try result(server) { fetchingSegmentDescriptor(of: server) }
+  ///
+  /// - Parameter request: What the peer is told of the engine that asks.
+  public func segmentDescriptor(
+    of server: String, as request: DescriptorRequest = DescriptorRequest()
+  ) throws(MetadataError) -> SegmentDescriptor {
+    try result(server) { fetchingSegmentDescriptor(of: server, as: request) }
   }
 
   /// Delivers a notification. Throws `rejected` when the peer does not take it, `malformedReply`, or what `probe(_:)`
@@ -70,10 +74,12 @@ public final class HandshakeClient: Sendable {
     }
   }
 
-  /// `segmentDescriptor(of:)` without blocking.
-  public func fetchingSegmentDescriptor(of server: String) -> EventLoopFuture<SegmentDescriptor> {
-    // Peers do not look at the body; the own descriptor, which others send, may exceed the peer's limit.
-    exchange(.metadata, body: Array("{}".utf8), with: server) { body throws(MetadataError) in body }
+  /// `segmentDescriptor(of:as:)` without blocking.
+  public func fetchingSegmentDescriptor(
+    of server: String, as request: DescriptorRequest = DescriptorRequest()
+  ) -> EventLoopFuture<SegmentDescriptor> {
+    // The own descriptor, which others send, may exceed the peer's limit.
+    exchange(.metadata, body: request.encoded(), with: server) { body throws(MetadataError) in body }
       .flatMapWithEventLoop { body, loop in
         // Ten thousand buffers on 32 NICs take a second to read, for which an event loop must not be kept.
         guard body.count > Self.largestBodyReadOnEventLoop else {

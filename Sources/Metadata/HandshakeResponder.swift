@@ -12,8 +12,9 @@ struct HandshakeResponder: Sendable {
       let (body, complaint) = try connection(frame.body)
       return (HandshakeFrame(type: frame.type, body: body), complaint)
     case .metadata:
-      try validateJSON(frame.body)
-      return (HandshakeFrame(type: .metadata, body: service.segmentDescriptor() ?? Array("null\n".utf8)), nil)
+      let request = try DescriptorRequest(decoding: frame.body)
+      let descriptor = service.segmentDescriptor(for: request) ?? Array("null\n".utf8)
+      return (HandshakeFrame(type: .metadata, body: descriptor), nil)
     case .notify:
       let (body, complaint) = try notification(frame.body)
       return (HandshakeFrame(type: .notify, body: body), complaint)

@@ -6,8 +6,9 @@ public protocol HandshakeService: AnyObject, Sendable {
   /// Answers a peer that wants to connect; a refusal has a reply message.
   func connection(_ request: ConnectionMessage) -> ConnectionMessage
 
-  /// The segment descriptor as JSON text with its newline; `nil` while there is none, which peers see as `null`.
-  func segmentDescriptor() -> [UInt8]?
+  /// The segment descriptor for the sender of `request`, as JSON text with its newline; `nil` while there is none, which
+  /// peers see as `null`.
+  func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]?
 
   /// Takes a notification; `NotifyMessage.accepted` or `.rejected`.
   func notification(_ message: NotifyMessage) -> NotifyMessage

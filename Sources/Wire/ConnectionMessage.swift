@@ -78,14 +78,7 @@ public struct ConnectionMessage: Equatable, Sendable {
       object.key("moonrail_incarnation")
       object.string(incarnation)
     }
-    guard let nicAddresses else { return }
-    object.key("moonrail_nics")
-    object.object { nics in
-      for (device, address) in nicAddresses.sorted(by: { inByteOrder($0.key, $1.key) }) {
-        nics.key(device)
-        nics.string(Hexadecimal.encode(address))
-      }
-    }
+    if let nicAddresses { object.addresses(nicAddresses) }
   }
 
   /// Reads a body. Missing keys and `null`, also as the whole body, are empty; unknown keys are ignored; scalars are
@@ -117,7 +110,6 @@ public struct ConnectionMessage: Equatable, Sendable {
 
     init(from decoder: any Decoder) throws {
       let values = try decoder.container(keyedBy: CodingKeys.self)
-      let nics = try values.decodeIfPresent([String: String].self, forKey: .nicAddresses)
       message = ConnectionMessage(
         efaAddress: try Hexadecimal.decode(values.tolerantString(.efaAddress), field: "efa_addr"),
         localNICPath: try values.tolerantString(.localNICPath),
@@ -128,7 +120,7 @@ public struct ConnectionMessage: Equatable, Sendable {
         queuePairNumbers: try values.tolerantNumbers(.queuePairNumbers),
         payload: try values.tolerantString(.payload),
         replyMessage: try values.tolerantString(.replyMessage),
-        nicAddresses: try nics?.mapValues { try Hexadecimal.decode($0, field: "moonrail_nics") },
+        nicAddresses: try values.addresses(.nicAddresses),
         incarnation: try values.decodeIfPresent(String.self, forKey: .incarnation))
     }
   }

@@ -85,13 +85,17 @@ public struct SegmentDescriptor: Equatable, Sendable {
   /// Tells the server's host from others (`moonrail_host`, an extension), if it can be reached by engines on it without a
   /// NIC; they find its socket by the ``incarnation``.
   public var host: String?
+  /// The fabric addresses of the server's NICs by device name (`moonrail_nics`, an extension), so that whoever has just
+  /// asked the server itself need not ask again to connect; `nil` from other peers, and in a store, which may tell of a
+  /// run that is over.
+  public var nicAddresses: [String: [UInt8]]?
 
   /// A descriptor; what is not given is empty, and the TCP version is 2 for TCP and 1 otherwise, as peers expect.
   public init(
     name: String, transport: SegmentProtocol, tcpDataPort: Int = 0, tcpDataHost: String? = nil,
     tcpProtocolVersion: Int? = nil, timestamp: String? = nil, rdmaServerName: String? = nil, devices: [Device] = [],
     buffers: [Buffer] = [], priorityMatrix: [String: Priority] = [:], incarnation: String? = nil,
-    host: String? = nil
+    host: String? = nil, nicAddresses: [String: [UInt8]]? = nil
   ) {
     self.name = name
     self.transport = transport
@@ -105,6 +109,7 @@ public struct SegmentDescriptor: Equatable, Sendable {
     self.priorityMatrix = priorityMatrix
     self.incarnation = incarnation
     self.host = host
+    self.nicAddresses = nicAddresses
   }
 
   /// Whether the segment is also, or only, reached over TCP.

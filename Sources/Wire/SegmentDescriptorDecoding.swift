@@ -55,6 +55,7 @@ private struct DescriptorForm: Decodable {
     case host = "moonrail_host"
     case incarnation = "moonrail_incarnation"
     case name
+    case nicAddresses = "moonrail_nics"
     case priorityMatrix = "priority_matrix"
     case transport = "protocol"
     case rdmaServerName = "rdma_server_name"
@@ -80,7 +81,7 @@ private struct DescriptorForm: Decodable {
       timestamp: try values.decodeIfPresent(String.self, forKey: .timestamp),
       rdmaServerName: try values.nonEmpty(.rdmaServerName),
       incarnation: try values.decodeIfPresent(String.self, forKey: .incarnation),
-      host: try values.nonEmpty(.host))
+      host: try values.nonEmpty(.host), nicAddresses: try values.addresses(.nicAddresses))
     if transport.hasDevices {
       descriptor.devices = try values.decodeIfPresent([DeviceForm].self, forKey: .devices)?.map(\.device) ?? []
       // Peers keep a descriptor whose matrix is missing or broken, so it must not cost the segment here.

@@ -18,6 +18,7 @@ extension SegmentDescriptor {
         object.key("moonrail_incarnation")
         object.string(incarnation)
       }
+      if let nicAddresses { object.addresses(nicAddresses) }
       object.key("name")
       object.string(name)
       if transport.hasDevices { writePriorities(to: &object) }

@@ -47,7 +47,7 @@ final class FakePeer: HandshakeService {
   func answer(_ message: ConnectionMessage) { reply.withLock { $0 = message } }
 
   func connection(_ request: ConnectionMessage) -> ConnectionMessage { reply.withLock { $0 } }
-  func segmentDescriptor() -> [UInt8]? { text.withLock { $0 } }
+  func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]? { text.withLock { $0 } }
   func notification(_ message: NotifyMessage) -> NotifyMessage { .accepted }
 }
 

@@ -26,7 +26,7 @@ private final class Crowd: Sendable {
       reply.nicAddresses = addresses
       return reply
     }
-    func segmentDescriptor() -> [UInt8]? { descriptor.withLock { $0 } }
+    func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]? { descriptor.withLock { $0 } }
     func notification(_ message: NotifyMessage) -> NotifyMessage { .accepted }
   }
 
@@ -60,6 +60,7 @@ private final class Crowd: Sendable {
         descriptor.priorityMatrix[location] = SegmentDescriptor.Priority(
           preferred: Array(nics.prefix(4)), others: Array(nics.dropFirst(4)))
       }
+      descriptor.nicAddresses = service.addresses
       let text = descriptor.encoded()
       service.descriptor.withLock { $0 = text }
       return daemon

@@ -72,7 +72,7 @@ final class Served {
 final class LivingOwner {
   private final class Service: HandshakeService {
     func connection(_ request: ConnectionMessage) -> ConnectionMessage { .refusal("test") }
-    func segmentDescriptor() -> [UInt8]? { nil }
+    func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]? { nil }
     func notification(_ message: NotifyMessage) -> NotifyMessage { .rejected }
   }
 

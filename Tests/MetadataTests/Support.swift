@@ -53,7 +53,7 @@ final class EchoService: HandshakeService {
     return reply
   }
 
-  func segmentDescriptor() -> [UInt8]? { descriptor.withLock { $0 } }
+  func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]? { descriptor.withLock { $0 } }
 
   func notification(_ message: NotifyMessage) -> NotifyMessage {
     notifications.withLock { $0.append(message) }

@@ -117,6 +117,23 @@ struct MessageTests {
     try validateJSON(bytes(body))
   }
 
+  @Test("who asks for a descriptor may say who it is, and is believed only in the right types")
+  func descriptorRequest() throws {
+    let request = DescriptorRequest(server: "a:1", incarnation: "run-1")
+    #expect(text(request.encoded()) == #"{"moonrail_incarnation":"run-1","name":"a:1"}"# + "\n")
+    #expect(try DescriptorRequest(decoding: request.encoded()) == request)
+    #expect(text(DescriptorRequest().encoded()) == "{}\n")
+    // Some send all of their own descriptor.
+    let own = SegmentDescriptor(name: "b:2", transport: .tcp).encoded()
+    #expect(try DescriptorRequest(decoding: own) == DescriptorRequest(server: "b:2"))
+    for body in ["null", "{}", "5", "[1]", "\"x\"", #"{"name":5,"moonrail_incarnation":["a"]}"#] {
+      #expect(try DescriptorRequest(decoding: bytes(body)) == DescriptorRequest())
+    }
+    #expect(code { _ = try DescriptorRequest(decoding: bytes("{")) } == .malformedJSON)
+    let deep = Array(repeating: UInt8(ascii: "["), count: 100_000)
+    #expect(code { _ = try DescriptorRequest(decoding: deep) } == .malformedJSON)
+  }
+
   @Test("a probe's reply is what peers send")
   func probe() throws {
     #expect(text(ProbeReply().encoded()) == "{\"status\":\"success\"}\n")

@@ -19,8 +19,9 @@ struct SegmentTests {
       name: "ü:1", transport: .efa, rdmaServerName: "10.0.0.1:5", devices: [.init(name: "d", lid: 3, gid: "00")],
       buffers: [.init(name: "*", address: .max, length: .max, localKeys: [.max], remoteKeys: [0])],
       priorityMatrix: ["*": .init(preferred: [], others: ["d"]), "cpu:0": .init(preferred: ["d"])],
-      incarnation: "one")
+      incarnation: "one", nicAddresses: ["d": [0xFE, 0x80], "e": []])
     let encoded = value.encoded()
+    #expect(text(encoded).contains(#""moonrail_incarnation":"one","moonrail_nics":{"d":"fe80","e":""},"name""#))
     #expect(text(encoded).contains("18446744073709551615"))
     #expect(text(encoded).contains(#""rdma_server_name":"10.0.0.1:5""#))
     #expect(try SegmentDescriptor(decoding: encoded) == value)

@@ -5,8 +5,7 @@ internal import Wire
 
 /// Makes this engine's segment descriptor.
 struct DescriptorPublisher: Sendable {
-  let name: String
-  let incarnation: String
+  let identity: LocalIdentity
   /// The host by which peers reach this one, without brackets.
   let host: String
   let fabric: EFATransport?
@@ -21,23 +20,32 @@ struct DescriptorPublisher: Sendable {
     return descriptor
   }
 
+  /// Who reads a descriptor.
+  enum Reader {
+    /// A peer that has asked, and may connect with what it is told.
+    case peer
+    /// Anyone, at any time.
+    case store
+  }
+
   /// The same as JSON. A buffer is written once, however often it is published.
-  func encoded() -> [UInt8] {
-    let descriptor = withoutBuffers()
+  func encoded(for reader: Reader) -> [UInt8] {
+    var descriptor = withoutBuffers()
+    if reader == .peer, fabric != nil { descriptor.nicAddresses = identity.allAddresses }
     return descriptor.encoded(registry.published.map { $0.text { descriptor.text(of: buffers(of: $0)) } })
   }
 
   private func withoutBuffers() -> SegmentDescriptor {
     var descriptor: SegmentDescriptor
     if let fabric { descriptor = self.descriptor(fabric) } else { descriptor = streamDescriptor() }
-    descriptor.incarnation = incarnation
+    descriptor.incarnation = identity.incarnation
     descriptor.host = sameHost?.host
     descriptor.timestamp = Self.timestamp()
     return descriptor
   }
 
   private func descriptor(_ fabric: EFATransport) -> SegmentDescriptor {
-    var descriptor = SegmentDescriptor(name: name, transport: .efa)
+    var descriptor = SegmentDescriptor(name: identity.name, transport: .efa)
     descriptor.devices = fabric.rails.map { SegmentDescriptor.Device(name: $0.device, lid: 0, gid: Self.gid(of: $0)) }
     descriptor.priorityMatrix = fabric.topology.entries.mapValues {
       SegmentDescriptor.Priority(preferred: $0.preferred, others: $0.others)
@@ -52,7 +60,7 @@ struct DescriptorPublisher: Sendable {
   }
 
   private func streamDescriptor() -> SegmentDescriptor {
-    var descriptor = SegmentDescriptor(name: name, transport: .tcp)
+    var descriptor = SegmentDescriptor(name: identity.name, transport: .tcp)
     descriptor.tcpDataPort = Int(tcp?.server?.port ?? 0)
     descriptor.tcpDataHost = host
     return descriptor
@@ -63,7 +71,9 @@ struct DescriptorPublisher: Sendable {
     region.chunks.map { chunk in
       let (address, length) = (UInt64(chunk.start), UInt64(chunk.length))
       // Peers expect the server's name where other transports have the memory's location.
-      guard fabric != nil else { return SegmentDescriptor.Buffer(name: name, address: address, length: length) }
+      guard fabric != nil else {
+        return SegmentDescriptor.Buffer(name: identity.name, address: address, length: length)
+      }
       let keys = chunk.keys.map { $0?.key ?? 0 }
       return SegmentDescriptor.Buffer(
         name: region.location, address: address, length: length, localKeys: keys, remoteKeys: keys)

@@ -58,7 +58,7 @@ final class Publication: Sendable {
         outcome.settled = asked.load(ordering: .acquiring)
         outcome.error = nil
         do throws(MetadataError) {
-          try directory.publish(publisher.encoded(), of: name)
+          try directory.publish(publisher.encoded(for: .store), of: name)
         } catch {
           outcome.error = TransferError(error)
         }

@@ -167,7 +167,7 @@ public final class TransferEngine: Sendable {
       incarnation: incarnation)
     self.identity = identity
     let segments = SegmentTable(
-      source: DescriptorSource(client: client, directory: directory), rails: rails, tcp: tcp,
+      source: DescriptorSource(client: client, directory: directory, identity: identity), rails: rails, tcp: tcp,
       sameHost: sameHost)
     self.segments = segments
     cachesNoMetadata = settings.cachesNoMetadata
@@ -175,8 +175,7 @@ public final class TransferEngine: Sendable {
     notifications = PendingNotifications(client: client, logger: logger)
     transferTimeout = UInt64(settings.transferTimeout) * 1_000_000_000
     let publisher = DescriptorPublisher(
-      name: name, incarnation: identity.incarnation, host: address.host, fabric: fabric, tcp: tcp, registry: registry,
-      sameHost: sameHost)
+      identity: identity, host: address.host, fabric: fabric, tcp: tcp, registry: registry, sameHost: sameHost)
     self.publisher = publisher
     let hasTransport = fabric != nil || tcp != nil
     publication = directory.map { directory in
@@ -187,11 +186,9 @@ public final class TransferEngine: Sendable {
     refresher = settings.refreshInterval > 0 ? MetadataRefresher() : nil
     try refresher?.start(segments, seconds: settings.refreshInterval, logger: logger)
     if hasTransport {
-      responder.publish(identity, descriptor: { publisher.encoded() }) { request in
+      responder.publish(identity, descriptor: { publisher.encoded(for: .peer) }) { server, incarnation in
         progress.expectPeer()
-        if let incarnation = request.incarnation, let path = NICPath(request.localNICPath) {
-          segments.meet(path.server, incarnation: incarnation)
-        }
+        if !server.isEmpty, !incarnation.isEmpty { segments.meet(server, incarnation: incarnation) }
       }
       if hasThreads { try progress.start(threads: settings.progressThreads) }
     }

@@ -5,6 +5,7 @@ internal import Wire
 struct DescriptorSource: Sendable {
   let client: HandshakeClient
   let directory: SegmentDirectory?
+  let identity: LocalIdentity
 
   /// What the engine named `name` publishes.
   func descriptor(of name: String) throws(TransferError) -> SegmentDescriptor {
@@ -16,9 +17,12 @@ struct DescriptorSource: Sendable {
         if descriptor.transport == .tcp, descriptor.tcpDataHost == nil {
           descriptor.tcpDataHost = try directory.location(of: name).host
         }
+        // Nobody knows how old they are.
+        descriptor.nicAddresses = nil
         return descriptor
       }
-      return try client.segmentDescriptor(of: name)
+      let request = DescriptorRequest(server: identity.name, incarnation: identity.incarnation)
+      return try client.segmentDescriptor(of: name, as: request)
     } catch {
       throw TransferError(error)
     }

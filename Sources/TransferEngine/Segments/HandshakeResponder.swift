@@ -9,7 +9,7 @@ final class HandshakeResponder: HandshakeService {
   private struct State {
     var identity: LocalIdentity?
     var descriptor: (@Sendable () -> [UInt8])?
-    var contact: (@Sendable (ConnectionMessage) -> Void)?
+    var contact: (@Sendable (String, String) -> Void)?
   }
 
   private let state = Mutex(State())
@@ -21,10 +21,10 @@ final class HandshakeResponder: HandshakeService {
   ///
   /// - Parameters:
   ///   - descriptor: The segment descriptor at the moment of the call, as JSON.
-  ///   - contact: Called with its request when a peer has connected. Must not block.
+  ///   - contact: Called with the name and the incarnation of a peer that has connected, or is about to. Must not block.
   func publish(
     _ identity: LocalIdentity, descriptor: @escaping @Sendable () -> [UInt8],
-    contact: @escaping @Sendable (ConnectionMessage) -> Void
+    contact: @escaping @Sendable (_ server: String, _ incarnation: String) -> Void
   ) {
     state.withLock { $0 = State(identity: identity, descriptor: descriptor, contact: contact) }
   }
@@ -54,12 +54,15 @@ final class HandshakeResponder: HandshakeService {
     if request.nicAddresses != nil { reply.nicAddresses = identity.allAddresses }
     // Peers that do not know the key ignore it.
     reply.incarnation = identity.incarnation
-    current.contact?(request)
+    current.contact?(NICPath(request.localNICPath)?.server ?? "", request.incarnation ?? "")
     return reply
   }
 
-  func segmentDescriptor() -> [UInt8]? {
-    state.withLock { $0.descriptor }?()
+  func segmentDescriptor(for request: DescriptorRequest) -> [UInt8]? {
+    let current = state.withLock { $0 }
+    // With the descriptor it gets the addresses, and need not ask again before it connects.
+    if !request.incarnation.isEmpty { current.contact?(request.server, request.incarnation) }
+    return current.descriptor?()
   }
 
   func notification(_ message: NotifyMessage) -> NotifyMessage {

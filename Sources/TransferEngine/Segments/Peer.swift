@@ -80,6 +80,16 @@ final class Peer: @unchecked Sendable {
     var addresses: [[UInt8]?]?
   }
 
+  /// What the peer has told of its NICs' addresses with its descriptor, in their order, and when.
+  private struct News {
+    let addresses: [[UInt8]?]
+    let time: UInt64
+  }
+  private let news = Mutex<News?>(nil)
+  /// For so long it counts as much as the answer to a handshake, in nanoseconds. Later the peer may have been restarted,
+  /// which nobody would notice where there is no link that breaks.
+  private static let newsAge: UInt64 = 100_000_000
+
   /// Whether a link broke since ``takeTrouble()`` was called last.
   @inline(__always)
   var isInTrouble: Bool { trouble.isNew.load(ordering: .relaxed) }
@@ -131,10 +141,26 @@ final class Peer: @unchecked Sendable {
     return pairs.count { links.link($0.rail, $0.nic) != nil }
   }
 
+  /// The peer has told the addresses of its NICs, by name. Never waits.
+  ///
+  /// - Parameter time: When, in nanoseconds of the monotonic clock.
+  func tell(_ addresses: [String: [UInt8]], at time: UInt64 = Clock.now) {
+    let news = News(addresses: nics.map { addresses[$0] }, time: time)
+    self.news.withLock { $0 = news }
+  }
+
+  private func takeNews() -> [[UInt8]?]? {
+    let news = news.withLock { news in
+      defer { news = nil }
+      return news
+    }
+    return news.flatMap { Clock.now < $0.time + Self.newsAge ? $0.addresses : nil }
+  }
+
   /// Makes those of the links `pairs` that do not exist or are broken.
   ///
-  /// A Moonrail peer tells the addresses of all its NICs in one handshake; any other is asked for each pair, all at
-  /// once.
+  /// A Moonrail peer tells the addresses of all its NICs in one handshake, or has just told them with its descriptor; any
+  /// other is asked for each pair, all at once.
   ///
   /// - Parameter needed: Those that a transfer waits for. The others are left for later where all works and nobody has to
   ///   be asked again for them: the first small transfer need not wait for every NIC.
@@ -168,8 +194,9 @@ final class Peer: @unchecked Sendable {
     if isBroken { contact.addresses = nil }
     let wanted = isBroken ? missing : missing.filter { needed.contains($0) }
     guard let first = wanted.first else { return }
+    let news = takeNews()
     let addresses: [[UInt8]?]
-    if let told = contact.addresses {
+    if let told = contact.addresses ?? (isBroken ? nil : news) {
       addresses = told
     } else {
       let reply = try ask(for: first, from: local, by: client)

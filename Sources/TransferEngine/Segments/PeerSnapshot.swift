@@ -28,6 +28,7 @@ final class PeerSnapshot: @unchecked Sendable {
   init(_ descriptor: SegmentDescriptor, nics pairing: PeerNICs, needsKeys: Bool) {
     var header = descriptor
     (header.devices, header.buffers, header.priorityMatrix, header.timestamp) = ([], [], [:], nil)
+    header.nicAddresses = nil
     self.header = header
     nics = pairing
     let nics = pairing.names.count

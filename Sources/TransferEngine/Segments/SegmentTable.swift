@@ -140,7 +140,10 @@ final class SegmentTable: Sendable {
     let nics = nics(descriptor.devices.map(\.name))
     let route = try route(to: descriptor, nics)
     var needsKeys = false
-    if case .fabric = route { needsKeys = true }
+    if case .fabric(let peer) = route {
+      needsKeys = true
+      if let addresses = descriptor.nicAddresses { peer.tell(addresses) }
+    }
     return Segment.Current(
       route: route, snapshot: PeerSnapshot(descriptor, nics: nics, needsKeys: needsKeys),
       neighbour: sameHost?.neighbour(descriptor))
