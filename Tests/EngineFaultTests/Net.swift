@@ -23,13 +23,16 @@ final class Net: Sendable {
 
   /// Runs `body` with engines on a fabric of `options`, shuts them down, and looks whether they have kept the fabric's
   /// rules and left nothing open.
+  ///
+  /// - Parameter threads: Whether the engines have threads of their own, or nothing moves but by the test's calls.
   static func run(
-    _ options: FabricOptions = FabricOptions(), hosts: Int = 2, _ environment: [String: String] = [:],
-    sourceLocation: SourceLocation = #_sourceLocation, _ body: (Net) throws -> Void
+    _ options: FabricOptions = FabricOptions(), hosts: Int = 2, threads: Bool = true,
+    _ environment: [String: String] = [:], sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: (Net) throws -> Void
   ) throws {
     let fabric = SimulatedFabric(options)
     try autoreleased {
-      let net = Net(fabric, try (0..<hosts).map { _ in try engine(on: fabric, environment) })
+      let net = Net(fabric, try (0..<hosts).map { _ in try engine(on: fabric, environment, threads: threads) })
       defer { net.shutdown() }
       try body(net)
     }
@@ -40,11 +43,13 @@ final class Net: Sendable {
 
   private static func autoreleased(_ body: () throws -> Void) throws { try body() }
 
-  static func engine(on fabric: SimulatedFabric, _ environment: [String: String] = [:]) throws -> TransferEngine {
+  static func engine(
+    on fabric: SimulatedFabric, _ environment: [String: String] = [:], threads: Bool = true
+  ) throws -> TransferEngine {
     try TransferEngine(
       Configuration(
         localServerName: "127.0.0.1", provider: fabric.options.providerName, environment: environment),
-      library: FabricLibrary(supplied: fabric.functions, name: "simulated"),
+      library: FabricLibrary(supplied: fabric.functions, name: "simulated"), hasThreads: threads,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 

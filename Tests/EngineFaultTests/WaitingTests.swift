@@ -40,4 +40,39 @@ import Testing
       #expect(sleepers.allSatisfy { $0 < 60_000_000 }, "processor time in nanoseconds: \(sleepers)")
     }
   }
+
+  /// Each takes the processor from the one that drives: what they submit must not wait until all are awake. What was read
+  /// and not looked at counts as complete all the same.
+  @Test func sleepersAreWokenAFewAtATime() throws {
+    var options = FabricOptions()
+    options.nicCount = 1
+    try Net.run(options, threads: false) { net in
+      let (source, target) = (try Bytes(1 << 20, seed: 5), try Bytes(1 << 20))
+      let engine = net[0]
+      try engine.register(source)
+      try net[1].register(target)
+      let segment = try engine.openSegment(net[1].name)
+      try engine.warmup(segment: net[1].name)
+      net.fabric.updateFaults { $0.hold() }
+      let batches = try (0..<20).map { _ in
+        let batch = try engine.allocateBatch(capacity: 1)
+        try engine.submit([TransferRequest(.write, source, segment, target, 0..<source.count)], to: batch)
+        try engine.batches.with(batch) { $0.pointee.sleepers.pointee.store(1, ordering: .sequentiallyConsistent) }
+        return batch
+      }
+      net.fabric.updateFaults { $0.release() }
+      func completed() throws -> Int {
+        try batches.count { try engine.batches.with($0) { $0.status.state == .completed } }
+      }
+      let rail = engine.progress.rails[0]
+      _ = rail.drive(now: Clock.now)
+      let (first, left) = (try completed(), rail.outstanding.load(ordering: .relaxed))
+      #expect(first > 0 && first < 12)
+      #expect(left == batches.count - first)
+      #expect(!rail.maySleep())
+      rail.close()
+      #expect(try completed() == batches.count)
+      #expect(rail.outstanding.load(ordering: .relaxed) == 0)
+    }
+  }
 }

@@ -126,13 +126,16 @@ final class SettlementHandler: Sendable {
 typealias BatchPointer = UnsafeMutablePointer<Batch>
 
 extension UnsafeMutablePointer where Pointee == Batch {
-  /// Takes `count` settled requests off the count of outstanding ones and wakes the sleepers after the last.
-  @inline(__always)
-  func settle(_ count: Int) {
+  /// Takes `count` settled requests off the count of outstanding ones and wakes the sleepers after the last. Returns
+  /// whether there were any.
+  @inline(__always) @discardableResult
+  func settle(_ count: Int) -> Bool {
     let before = pointee.outstanding.subtract(count, ordering: .sequentiallyConsistent).oldValue
-    guard before == count else { return }
-    if pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0 { wake() }
+    guard before == count else { return false }
+    let sleeps = pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) != 0
+    if sleeps { wake() }
     if pointee.handler.load(ordering: .sequentiallyConsistent) != 0 { callHandler() }
+    return sleeps
   }
 
   /// Calls the handler, if there is one, at most once.

@@ -10,6 +10,8 @@ struct Settlement {
   private var count = 0
   private var bytes: UInt64 = 0
   private var settled = 0
+  /// Batches whose owners were woken since this was cleared.
+  var woken = 0
 
   /// Requests settled since this was asked last.
   mutating func takeSettled() -> Int {
@@ -73,7 +75,7 @@ struct Settlement {
     self.bytes = 0
     use.pointee.count.subtract(count, ordering: .releasing)
     if bytes > 0 { batch.pointee.transferred.add(bytes, ordering: .relaxed) }
-    batch.settle(count)
+    if batch.settle(count) { woken += 1 }
   }
 }
 

@@ -30,9 +30,10 @@ final class Progress: @unchecked Sendable {
   private static let hospitality: UInt64 = 3_000_000
   /// Passes without a baton before a waiting caller sleeps.
   private static let passesBeforeSleep = 32
-  /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds: at first, and at most,
-  /// since a hundred callers that look all the time leave the driver no processor.
+  /// A sleeping caller looks again after this long, whoever may have forgotten it, in nanoseconds: at first, for each that
+  /// sleeps already, and at most, since a hundred callers that look all the time leave the driver no processor.
   private static let shortestSleep: UInt64 = 2_000_000
+  private static let sleepPerSleeper: UInt64 = 1_000_000
   private static let longestSleep: UInt64 = 100_000_000
 
   init(rails: [Rail]) {
@@ -83,7 +84,8 @@ final class Progress: @unchecked Sendable {
         } else if fruitless > Self.passesBeforeSleep {
           // Who posts a batch, or has taken the role of a driver meanwhile, hands over when it stops.
           if isDriver { drivers.subtract(1, ordering: .sequentiallyConsistent) }
-          isDriver = self.sleep(on: batch, nanoseconds: min(sleep, deadline &- now))
+          let turns = UInt64(waiters.number) * Self.sleepPerSleeper
+          isDriver = self.sleep(on: batch, nanoseconds: min(max(sleep, turns), Self.longestSleep, deadline &- now))
           sleep = min(2 * sleep, Self.longestSleep)
         } else {
           clinux_cpu_pause()

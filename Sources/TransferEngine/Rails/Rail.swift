@@ -101,7 +101,7 @@ final class Rail: @unchecked Sendable {
     guard take() else { return false }
     defer { release() }
     guard !closed.load(ordering: .relaxed), submissions.load(ordering: .relaxed) == 0 else { return false }
-    return state.pointee.endpoint.completions.maySleep()
+    return !state.pointee.hasUnseen && state.pointee.endpoint.completions.maySleep()
   }
 
   /// Whether ``remoteAccesses()`` tells.
@@ -137,9 +137,7 @@ final class Rail: @unchecked Sendable {
 
   private func pass(now: UInt64) -> Int {
     passes.store(passes.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-    if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
-      state.pointee.enqueue(newestFirst: chain)
-    }
+    takeSubmissions()
     state.pointee.post()
     var progress = 0
     let limit = state.pointee.transferredBytes &+ Self.turnBytes
@@ -147,6 +145,7 @@ final class Rail: @unchecked Sendable {
       let completed = state.pointee.poll()
       progress += completed
       guard completed > 0 else { break }
+      if submissions.load(ordering: .relaxed) != 0 { takeSubmissions() }
       state.pointee.post()
       // A bounded turn, so that the caller gets to look at its clock and at its other rails.
       if progress >= 256 || state.pointee.transferredBytes >= limit { break }
@@ -156,6 +155,11 @@ final class Rail: @unchecked Sendable {
     if settled > 0 { outstanding.subtract(settled, ordering: .releasing) }
     if let reports = state.pointee.takeReports(now: now) { log(reports) }
     return progress
+  }
+
+  private func takeSubmissions() {
+    guard let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) else { return }
+    state.pointee.enqueue(newestFirst: chain)
   }
 
   @inline(never)
@@ -208,10 +212,9 @@ final class Rail: @unchecked Sendable {
     do {
       try exclusively { () throws(FabricError) in
         if !closed.exchange(true, ordering: .sequentiallyConsistent) {
-          if let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) {
-            state.pointee.enqueue(newestFirst: chain)
-          }
+          takeSubmissions()
           let unsettled = state.pointee.takeEverything()
+          outstanding.subtract(state.pointee.takeSettled(), ordering: .releasing)
           // Only then: who hears of the end of a request may give its memory away.
           state.deinitialize(count: 1)
           let failed = RailState.fail(chain: unsettled)

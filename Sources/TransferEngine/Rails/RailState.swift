@@ -29,6 +29,10 @@ struct RailState: ~Copyable {
   private var lastFullSweep: UInt64 = 0
   /// What was read from the completion queue.
   private let entries: UnsafeMutablePointer<fi_cq_entry>
+  /// The part of it that was not looked at yet.
+  private var unseen = 0..<0
+  /// Whether there is such a part.
+  var hasUnseen: Bool { !unseen.isEmpty }
   /// Whether addresses stay in the vector once they are in it. The shm provider does not tell the far side when one is
   /// taken out, which goes on using its place in our table: its next request would find nothing there and end this
   /// process.
@@ -47,6 +51,9 @@ struct RailState: ~Copyable {
 
   /// Completions read at once: enough to spread the cost of the call, few enough to post again soon.
   private static let burst = 64
+  /// Owners of batches woken before there is a look at what they submit. Each takes the processor from the one that drives,
+  /// submits and sleeps again, and the peer must not have come to the end of its work meanwhile.
+  private static let wakes = 8
   /// Requests posted for one link before the next link has its turn.
   private static let quantum = 32
   /// Between reports, in nanoseconds.
@@ -174,25 +181,38 @@ struct RailState: ~Copyable {
   /// Reads what has completed. Returns how many operations.
   mutating func poll() -> Int {
     var total = 0
+    settlement.woken = 0
     while true {
-      let count = endpoint.completions.read(into: entries, count: Self.burst)
-      if count > 0 {
-        for index in 0..<count {
-          guard let context = entries[index].op_context else { continue }
-          complete(context.assumingMemoryBound(to: WorkRequest.self))
+      if unseen.isEmpty {
+        let count = endpoint.completions.read(into: entries, count: Self.burst)
+        guard count > 0 else {
+          guard count == -Int(FI_EAVAIL) else { break }
+          if let failure = endpoint.completions.readError() { fail(failure) }
+          total += 1
+          if total < 4 * Self.burst { continue } else { break }
         }
-        total += count
-        // A full burst means that there is more; credits may be short, so post first.
-        if count == Self.burst, firstReady == nil, total < 4 * Self.burst { continue }
-      } else if count == -Int(FI_EAVAIL) {
-        if let failure = endpoint.completions.readError() { fail(failure) }
-        total += 1
-        if total < 4 * Self.burst { continue }
+        unseen = 0..<count
       }
-      break
+      let isFullBurst = unseen.count == Self.burst
+      total += see()
+      // A full burst means that there is more; credits may be short, so post first.
+      guard isFullBurst, unseen.isEmpty, firstReady == nil, total < 4 * Self.burst else { break }
     }
     settlement.flush()
     return total
+  }
+
+  /// Looks at what was read, all of it or until enough sleepers were woken. Returns how many operations.
+  @inline(__always)
+  private mutating func see() -> Int {
+    let (start, end) = (unseen.lowerBound, unseen.upperBound)
+    var index = start
+    repeat {
+      if let context = entries[index].op_context { complete(context.assumingMemoryBound(to: WorkRequest.self)) }
+      index &+= 1
+    } while index < end && settlement.woken < Self.wakes
+    unseen = index..<end
+    return index &- start
   }
 
   @inline(__always)
@@ -274,10 +294,16 @@ struct RailState: ~Copyable {
     return expired
   }
 
-  /// Takes all requests out, as a chain: the rail is being closed. Those in flight are the provider's until the endpoint
+  /// Takes all requests out, as a chain, but for those that are known to be complete: the rail is being closed. Those in
+  /// flight are the provider's until the endpoint
   /// is closed, so nobody may hear of their end before that.
   mutating func takeEverything() -> WorkRequestPointer? {
     isClosing = true
+    while !unseen.isEmpty {
+      settlement.woken = 0
+      _ = see()
+    }
+    settlement.flush()
     var chain: WorkRequestPointer?
     while let link = firstReady {
       while let request = link.pointee.head {

@@ -11,6 +11,9 @@ final class Waiters: Sendable {
   private let list = Mutex(List())
   private let count = Atomic<Int>(0)
 
+  /// How many sleep.
+  var number: Int { count.load(ordering: .relaxed) }
+
   /// Announces that the owner of `batch` is about to sleep.
   func add(_ batch: BatchPointer) {
     list.withLock { list in
