@@ -123,6 +123,7 @@ def microseconds(samples, percentile):
 def latency(options, table, title, programs):
     load = Load("write", SINGLE, 1, 1, options.seconds)
     ours, loop, theirs, *builds = programs
+    ours.verify(load)
     runs = [("C loop", lambda: loop.measure(load))]
     if theirs:
         runs.append(("upstream from Python", lambda: theirs.measure_latency(load)))

@@ -242,9 +242,11 @@ class Moonrail(Engine):
         super().__init__(name, log, [binary, "bench", *flags], buffer, protocol, environment)
         self.binary = binary
 
+    def initiator(self, load):
+        return [*super().initiator(load), "--json", *(["--scatter"] if load.scattered else [])]
+
     def measure(self, load):
-        flags = ["--json", *(["--scatter"] if load.scattered else [])]
-        text, processor = self.run(load.seconds, lambda: [*self.initiator(load), *flags])
+        text, processor = self.run(load.seconds, lambda: self.initiator(load))
         result = last_object(text)
         latency = result["batch_latency_us"]
         return sample(
@@ -252,11 +254,10 @@ class Moonrail(Engine):
             latency["p99"] / 1e6, result,
         )  # fmt: skip
 
-
     def verify(self, load):
         """The same load with every byte checked, which takes no part in what is measured."""
         load = dataclasses.replace(load, seconds=1)
-        text, _ = self.run(load.seconds, lambda: [*self.initiator(load), "--json", "--verify"])
+        text, _ = self.run(load.seconds, lambda: [*self.initiator(load), "--verify"])
         if last_object(text).get("verified_bytes", 0) < load.bytes:
             raise ProgramFailed(f"{self.name}: {load}: not every byte was verified")
 

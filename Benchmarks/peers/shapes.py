@@ -17,9 +17,10 @@ def neighbours(options, table, where, program, loop):
     """One thread's blocks lie side by side here and there, so that the engine may make one operation of several."""
     small = Load("write", 64 << 10, WINDOW >> 16, 1, options.seconds)
     large = Load("write", 1 << 20, WINDOW >> 20, 1, options.seconds)
-    program.verify(small)
-    scattered = dataclasses.replace(small, scattered=True)
-    runs = [lambda load=load: program.measure(load) for load in (small, large, scattered)]
+    loads = [small, large, dataclasses.replace(small, scattered=True)]
+    for load in loads:
+        program.verify(load)
+    runs = [lambda load=load: program.measure(load) for load in loads]
     ours, large, scattered, raw = take_turns([*runs, lambda: loop.measure(small, "batches")], options.rounds)
     title = f"64 KiB x 128, {where}"
     table.add(title, "bytes per second", "blocks of 1 MiB", gigabytes(ours), gigabytes(large), "GB/s", at_least(0.95))
@@ -42,6 +43,8 @@ def run_neighbours(options, table):
 def striping(options, table, title, program):
     one = Load("write", LARGE, 1, 1, options.seconds)
     many = Load("write", 1 << 20, 128, 1, options.seconds)
+    for load in (one, many):
+        program.verify(load)
     ours, theirs = take_turns([lambda: program.measure(one), lambda: program.measure(many)], options.rounds)
     even = [100 / len(sample.details["nics"]) for sample in ours]
     for what, choose, goal in (("busiest", max, at_most(1.05)), ("least busy", min, at_least(0.95))):
@@ -63,6 +66,8 @@ def run_striping(options, table):
 
 def threads(options, table, title, program, counts):
     loads = [Load("write", 64 << 10, BLOCKS // count, count, options.seconds, scattered=True) for count in counts]
+    for load in loads:
+        program.verify(load)
     results = take_turns([lambda load=load: program.measure(load) for load in loads], options.rounds)
     best = [max(gigabytes(samples)) for samples in zip(*results)]
     for count, samples in zip(counts, results):

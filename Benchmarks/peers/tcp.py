@@ -32,6 +32,7 @@ def goals(other, load):
 
 
 def throughput(options, table, load, programs):
+    programs[0].verify(load)
     ours, *rest = take_turns([lambda program=program: program.measure(load) for program in programs], options.rounds)
     for other, theirs in zip(programs[1:], rest):
         speed, processor = goals(other.name, load)
@@ -52,6 +53,7 @@ def median(samples):
 def latency(options, table, load, programs):
     """The time of one small write with its acknowledgement: the median, and the mean of how many were done."""
     moonrail, *others = programs
+    moonrail.verify(load)
     for other in others:
         if isinstance(other, Iperf):
             continue
