@@ -33,11 +33,7 @@ public struct DescriptorRequest: Equatable, Sendable {
   /// Reads a body, of which anything is taken that is JSON: what is of another type is as good as missing. Throws
   /// `malformedJSON`.
   public init(decoding body: [UInt8]) throws(WireError) {
-    if isNullJSON(body) {
-      self.init()
-    } else {
-      self = try readJSON(Form.self, from: body, what: "the request").request
-    }
+    self = try readJSON(Form.self, from: body, what: "the request").request
   }
 
   private struct Form: Decodable {

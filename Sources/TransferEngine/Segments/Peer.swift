@@ -88,7 +88,7 @@ final class Peer: @unchecked Sendable {
   private let news = Mutex<News?>(nil)
   /// For so long it counts as much as the answer to a handshake, in nanoseconds. Later the peer may have been restarted,
   /// which nobody would notice where there is no link that breaks.
-  private static let newsAge: UInt64 = 100_000_000
+  private static let newsAge: Int64 = 100_000_000
 
   /// Whether a link broke since ``takeTrouble()`` was called last.
   @inline(__always)
@@ -154,7 +154,8 @@ final class Peer: @unchecked Sendable {
       defer { news = nil }
       return news
     }
-    return news.flatMap { Clock.now < $0.time + Self.newsAge ? $0.addresses : nil }
+    // Signed, so that a time which is later than now does not look old.
+    return news.flatMap { Int64(bitPattern: Clock.now &- $0.time) < Self.newsAge ? $0.addresses : nil }
   }
 
   /// Makes those of the links `pairs` that do not exist or are broken.
