@@ -145,7 +145,7 @@ final class Rail: @unchecked Sendable {
       let completed = state.pointee.poll()
       progress += completed
       guard completed > 0 else { break }
-      takeSubmissions()
+      if submissions.load(ordering: .relaxed) != 0 { takeSubmissions() }
       state.pointee.post()
       // A bounded turn, so that the caller gets to look at its clock and at its other rails.
       if progress >= 256 || state.pointee.transferredBytes >= limit { break }
@@ -157,10 +157,7 @@ final class Rail: @unchecked Sendable {
     return progress
   }
 
-  /// What is missed here is seen by ``drive(now:)`` when the baton is free again.
-  @inline(__always)
   private func takeSubmissions() {
-    guard submissions.load(ordering: .relaxed) != 0 else { return }
     guard let chain = WorkRequestPointer(bitPattern: submissions.exchange(0, ordering: .acquiring)) else { return }
     state.pointee.enqueue(newestFirst: chain)
   }
