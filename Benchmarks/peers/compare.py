@@ -91,8 +91,6 @@ def arguments():
     options.parts = options.parts or list(QUICK if options.quick else PARTS)
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (1 if options.quick else 2)
-    # Where a run takes long by itself.
-    options.slow_rounds = min(options.rounds, 3)
     options.search_rounds = 1 if options.rounds <= 3 else 3
     options.idle_seconds = 3 if options.quick else 10
     options.patience = 600

@@ -5,6 +5,7 @@ All of them run on the fake EFA provider, so what is compared is what each adds 
 
 import statistics
 
+import pingpong
 from programs import FabricLoop, Load, Moonrail, Upstream, size
 from turns import at_least, at_most, cost, gigabytes, take_turns
 
@@ -120,7 +121,7 @@ def microseconds(samples, percentile):
     return [getattr(sample, percentile) * 1e6 for sample in samples]
 
 
-def latency(options, table, title, programs):
+def latency(options, table, title, programs, ping):
     load = Load("write", SINGLE, 1, 1, options.seconds)
     ours, loop, theirs, *builds = programs
     ours.verify(load)
@@ -128,6 +129,8 @@ def latency(options, table, title, programs):
     if theirs:
         runs.append(("upstream from Python", lambda: theirs.measure_latency(load)))
     runs += [(build.name, lambda build=build: build.measure(load)) for build in builds]
+    if ping:
+        runs.append(("fi_pingpong's round trip", ping.measure))
     engine, *compared = take_turns([lambda: ours.measure(load), *(run for _, run in runs)], options.rounds)
     allowed = [time + 1.5 for time in microseconds(compared[0], "p50")]
     table.add(title, "p50", "the C loop's + 1.5 µs", microseconds(engine, "p50"), allowed, "µs", at_most(1))
@@ -135,14 +138,17 @@ def latency(options, table, title, programs):
     table.add(title, "p99", "its own p50", microseconds(engine, "p99"), own, "µs", at_most(5))
     for (name, _), samples in zip(runs, compared):
         for percentile in ("p50", "p99"):
-            table.add(
-                title, percentile, name, microseconds(engine, percentile), microseconds(samples, percentile), "µs"
-            )
+            if all(getattr(sample, percentile) is not None for sample in samples):
+                table.add(
+                    title, percentile, name, microseconds(engine, percentile), microseconds(samples, percentile), "µs"
+                )
 
 
 def run_latency(options, table):
     """Small writes on one thread, each submitted when the one before it has ended."""
     table.begin("EFA path, one small write")
+    if not pingpong.is_installed():
+        table.remark("libfabric's fi_pingpong is missing (libfabric-bin)")
     for backend, nics in cases(options):
         variables = fake(options, backend, nics)
         title = f"write {size(SINGLE)}, {place(backend, nics)}"
@@ -151,10 +157,12 @@ def run_latency(options, table):
             upstream(options, variables, 1 << 20) if options.upstream_efa else None,
             *others(options, variables, 1 << 20),
         ]  # fmt: skip
+        log = options.work / "efa-pingpong.log"
+        ping = pingpong.Pingpong(log, backend, SINGLE) if pingpong.is_installed() else None
         try:
-            table.attempt(title, lambda: latency(options, table, title, programs))
+            table.attempt(title, lambda: latency(options, table, title, programs, ping))
         finally:
-            close(programs)
+            close([*programs, ping])
 
 
 def close(programs):

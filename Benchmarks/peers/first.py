@@ -13,7 +13,7 @@ BUFFER = 64 << 20
 WARM_WRITES = 40
 
 
-def probe(options, target, warms_up):
+def probe(options, target, warms_up, *flags):
     """`moonrail probe` to a target that nobody has connected to: milliseconds of the warm-up and of each write."""
     target.stop()
     target.begin()
@@ -21,13 +21,22 @@ def probe(options, target, warms_up):
     command = [
         options.moonrail, "probe", "--protocol=efa", f"--segment_id={target.segment}", "--local_server_name=127.0.0.1",
         f"--warmup={'true' if warms_up else 'false'}", f"--iters={WARM_WRITES + 1}", f"--xfer_size={BLOCK}",
-        f"--buffer_size={BUFFER}",
+        f"--buffer_size={BUFFER}", *flags,
     ]  # fmt: skip
     text, _ = target.run(WARM_WRITES, command)
+    if flags and f"verified: {WARM_WRITES + 1} transfers" not in text:
+        raise ProgramFailed("a probe has not verified its writes")
     return details(
         warmup=[float(value) for value in re.findall(r"^warmup: ([\d.]+) ms", text, re.MULTILINE)],
         writes=[float(value) for value in re.findall(r"^submit #\d+: ([\d.]+) ms", text, re.MULTILINE)], trip=trip,
     )  # fmt: skip
+
+
+def verify(options, targets, warms_up):
+    """The same with every byte of every write checked, which takes no part in what is measured."""
+    for target in targets:
+        if target:
+            probe(options, target, warms_up, "--verify")
 
 
 def probe_upstream(target, warms_up):
@@ -60,6 +69,7 @@ def later(samples):
 
 
 def warm_up(options, table, title, ours, theirs):
+    verify(options, [ours, theirs], True)
     runs = [lambda: probe(options, ours, True)]
     if theirs:
         runs += [lambda: probe_upstream(theirs, True), lambda: probe(options, theirs, True)]
@@ -76,6 +86,7 @@ def warm_up(options, table, title, ours, theirs):
 
 
 def first_write(options, table, title, ours, theirs):
+    verify(options, [ours], False)
     runs = [lambda: probe(options, ours, False)]
     if theirs:
         runs.append(lambda: probe_upstream(theirs, False))

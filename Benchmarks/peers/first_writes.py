@@ -11,6 +11,8 @@ import time
 
 from mooncake.engine import TransferEngine
 
+from proof import prove
+
 
 def milliseconds(call):
     begin = time.perf_counter()
@@ -33,6 +35,7 @@ def main():
     remote = engine.get_first_buffer_address(segment)
     warmup = milliseconds(lambda: engine.warmup_efa_segment(segment)) if how == "warmup" else 0
     writes = [milliseconds(lambda: engine.transfer_sync_write(segment, local, remote, length)) for _ in range(count)]
+    prove(engine, segment, memory, local, remote, length)
     print("\n" + json.dumps({"warmup_ms": warmup, "writes_ms": writes}), flush=True)
     # Upstream's teardown is not what is measured.
     ctypes.CDLL(None)._exit(0)

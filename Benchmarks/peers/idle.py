@@ -34,7 +34,7 @@ def measure(options, table, title, python, extra, peers, goal):
         if peers:
             # They are known; what they do themselves is not what is measured.
             crowd.target.send_signal(signal.SIGSTOP)
-        shares = [share(engine, options.idle_seconds) for _ in range(options.slow_rounds)]
+        shares = [share(engine, options.idle_seconds) for _ in range(options.rounds)]
         table.add(title, "processor", "a core", shares, [100] * len(shares), "%", goal)
     finally:
         engine.close()
@@ -53,7 +53,7 @@ def pauses(options, target, python, pause):
 def awake(options, table, title, target):
     """A write that comes to an engine that has dozed off, beside one of many."""
     runs = [lambda pause=pause: pauses(options, target, options.ours_python, pause) for pause in (SETTLE, 0)]
-    late, busy = take_turns(runs, options.slow_rounds)
+    late, busy = take_turns(runs, options.rounds)
     allowed = [time + 100 for time in busy]
     table.add(title, "p50 of a write", "a busy engine's + 100 µs", late, allowed, "µs", at_most(1))
 

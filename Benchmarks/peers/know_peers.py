@@ -15,6 +15,8 @@ import time
 
 from mooncake.engine import TransferEngine
 
+from proof import prove
+
 BLOCK = 4096
 BATCH = 128
 BATCHES = 100
@@ -55,6 +57,7 @@ def main():
         sys.exit("a peer has no buffer")
     known = resident() - memory_before
     after = median_batch(engine, segment, local, remote)
+    prove(engine, segment, memory, local, remote, len(memory))
     print("\n" + json.dumps({"bytes_per_peer": known / len(names), "before_us": before, "after_us": after}), flush=True)
     # Upstream's teardown is not what is measured.
     ctypes.CDLL(None)._exit(0)

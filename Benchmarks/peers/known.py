@@ -29,7 +29,7 @@ def compare(options, table, title, ours):
     names = options.work / "known-peers.txt"
     names.write_text("\n".join(crowd.names))
     try:
-        (engine,) = take_turns([lambda: look_up(ours, options.ours_python, names)], options.slow_rounds)
+        (engine,) = take_turns([lambda: look_up(ours, options.ours_python, names)], options.rounds)
     finally:
         crowd.close()
     memory = values(engine, "bytes_per_peer", 1024)

@@ -35,7 +35,9 @@ def compare(options, table, title, programs, few, many):
         for program, python in programs
         if python
     ]
-    results = take_turns(runs, options.slow_rounds)
+    ours, python = programs[0]
+    ours.measure([python, HERE / "register_buffers.py", "verify", few, many], options.patience)
+    results = take_turns(runs, options.rounds)
     for how in ("one by one", "batch"):
         name, ours = f"{many:,} buffers, {how}, {title}", results[0]
         table.add(

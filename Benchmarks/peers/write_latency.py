@@ -2,7 +2,7 @@
 
 usage: write_latency.py PROTOCOL SEGMENT BYTES SECONDS [PAUSE]     (with the Python of an environment that has a wheel)
 
-With a PAUSE it sleeps so many seconds before each of a few writes.
+With a PAUSE it sleeps so many seconds before each of a few writes. After them other bytes go there and back, compared.
 """
 
 import ctypes
@@ -12,6 +12,8 @@ import sys
 import time
 
 from mooncake.engine import TransferEngine
+
+from proof import prove
 
 # The first ones connect.
 UNCOUNTED = 100
@@ -49,6 +51,7 @@ def main():
         for _ in range(PAUSED_WRITES):
             time.sleep(pause)
             counted.append(write())
+    prove(engine, segment, memory, local, remote, length)
     counted.sort()
     percentiles = {f"p{percent}_us": counted[len(counted) * percent // 100] / 1e3 for percent in (50, 99)}
     print("\n" + json.dumps({"writes": len(counted), **percentiles}), flush=True)

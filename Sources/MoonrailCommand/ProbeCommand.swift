@@ -8,7 +8,8 @@ struct ProbeCommand: ParsableCommand {
     abstract: "Times the first transfers to a target, with and without warm-up.",
     discussion: """
       Takes the flags of efa_first_submit_probe. The initiator writes the same block --iters times, one at a time, and \
-      prints how long each took; --warmup=false shows what the first one pays for connecting.
+      prints how long each took; --warmup=false shows what the first one pays for connecting. --verify sends other bytes \
+      each time, fetches them back after it and compares them, outside of the time that is printed.
 
       On the target, which prints the host:port to name on the initiator:
         moonrail probe --mode=target --local_server_name=10.0.0.2
@@ -58,6 +59,9 @@ struct ProbeCommand: ParsableCommand {
 
   @Option(help: "Seconds after which a transfer that is not complete is an error.")
   var timeout = 60
+
+  @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Check every byte of every transfer after it.")
+  var verify = false
 
   @OptionGroup var neighbours: SameHostOptions
 
@@ -117,12 +121,16 @@ struct ProbeCommand: ParsableCommand {
     }
     let request = TransferRequest(
       .write, local: session.buffers[0].baseAddress, target: segment, remote: buffer.address, length: xferSize)
+    let verification = verify ? try ProbeVerification(session, request, timeout: .seconds(timeout)) : nil
     for index in 0..<iters {
+      verification?.prepare(transfer: index)
       let begin = monotonicNanoseconds()
       try session.transfer([request], timeout: .seconds(timeout))
       Output.print("submit #\(index): \(Self.milliseconds(since: begin)) ms")
+      try verification?.check(transfer: index)
       if signals.wait(milliseconds: 0) { return }
     }
+    if verify { Output.print("verified: \(iters) transfers, every byte arrived") }
   }
 
   private static func milliseconds(since begin: UInt64) -> String {

@@ -130,6 +130,25 @@ struct TwoProcessTests {
     for index in 0..<3 { #expect(lines.contains { $0.hasPrefix("submit #\(index): ") && $0.hasSuffix(" ms") }) }
   }
 
+  @Test("probe --verify proves every transfer, and notices bytes that somebody else wrote")
+  func probeVerifies() throws {
+    let shape = ["--provider=shm", "--local_server_name=127.0.0.1", "--buffer_size=16384"]
+    let target = try Target(["bench", "--mode=target"] + shape, [:])
+    let probe = ["probe", "--verify", "--segment_id=\(target.name)", "--xfer_size=4096"] + shape
+    let outcome = Tool.run(probe + ["--iters=3"])
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.output.hasSuffix("verified: 3 transfers, every byte arrived\n"), "\(outcome.output)")
+    // It writes the same place, over and over.
+    let intruder = try Target(
+      ["bench", "--segment_id=\(target.name)", "--operation=write", "--threads=1", "--batch_size=4"]
+        + ["--block_size=4096", "--duration=60"] + shape, [:])
+    let disturbed = Tool.run(probe + ["--iters=100000"])
+    #expect(disturbed.status == 1, "\(disturbed.output.suffix(200))")
+    #expect(disturbed.error.contains("Detect data integrity problem: byte"), "\(disturbed.error)")
+    #expect(!disturbed.output.contains("verified"))
+    #expect(intruder.stop() == 0, "\(intruder.log)")
+  }
+
   @Test("demo ends with every byte verified, over libfabric and over TCP", arguments: [[], ["--protocol=tcp"]])
   func demo(choice: [String]) {
     let outcome = Tool.run(["demo", "--gigabytes=0.3"] + choice, seconds: 120)
