@@ -26,7 +26,7 @@ def seconds(call):
     return time.perf_counter() - begin
 
 
-def start():
+def open_engine():
     engine = TransferEngine()
     if engine.initialize("127.0.0.1", "P2PHANDSHAKE", "efa", "") != 0:
         sys.exit("initialize failed")
@@ -35,7 +35,7 @@ def start():
 
 def check(engine, addresses):
     """Ends the program if a peer's bytes do not arrive in buffers of all over the place."""
-    peer, name = start(), f"127.0.0.1:{engine.get_rpc_port()}"
+    peer, name = open_engine(), f"127.0.0.1:{engine.get_rpc_port()}"
     memory = mmap.mmap(-1, PAGE)
     local = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     if peer.register_memory(local, PAGE) != 0:
@@ -51,7 +51,7 @@ def check(engine, addresses):
 def main():
     verifies = sys.argv[1] == "verify"
     counts = [int(word) for word in sys.argv[1 + verifies :]]
-    engine = start()
+    engine = open_engine()
     # A page between two buffers, so that they are no neighbours.
     memory = mmap.mmap(-1, 2 * PAGE * max(counts))
     memory.write(b"\xcc" * len(memory))
