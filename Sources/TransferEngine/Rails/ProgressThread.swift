@@ -39,6 +39,8 @@ struct ProgressThread: ~Copyable {
     var hasWork = false
     /// Whether something was done, by this side or by a peer.
     var isSign = false
+    /// What it took, in nanoseconds.
+    var spent: UInt64 = 0
   }
 
   /// Naps, in nanoseconds: the first, the longest while the last sign is less than ``drowsiness`` ago, and the longest.
@@ -47,8 +49,10 @@ struct ProgressThread: ~Copyable {
   private static let longestSleep: UInt64 = 5_000_000
   private static let drowsiness: UInt64 = 1_000_000_000
   /// The nap of a thread some of whose rails others see to, in nanoseconds: they come and go, and the rails that are
-  /// left to it must not wait for long.
+  /// left to it must not wait for long. But longer where looking at those takes long, as at 32 software NICs: at most a
+  /// seventeenth of a core, which the callers' peers may need.
   private static let sharedNap: UInt64 = 200_000
+  private static let napsPerRound: UInt64 = 16
   /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
   private static let longestListening: UInt64 = 100_000_000
   /// How long a thread keeps looking after the last sign, in nanoseconds: at first, and at most, where sleeps end at once
@@ -82,7 +86,8 @@ struct ProgressThread: ~Copyable {
       let start = Clock.now
       var round = look(now: start)
       let end = Clock.now
-      if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
+      round.spent = end &- start
+      if round.served == 0, !countsAccesses { judge(&round) }
       if round.isSign { lastSign = end }
       let isAlert = round.served < watches.count && (end &- lastSign < alertness || progress.expectsPeer(at: end))
       if round.hasWork || isAlert { stayAwake(round, now: end) } else { rest(round, now: end) }
@@ -128,7 +133,8 @@ struct ProgressThread: ~Copyable {
 
   /// Peers' reads and writes of our memory complete nothing here. Where the provider does not count them, a round that
   /// took longer, since the CPU moved their bytes, is how a passive side knows that it is needed.
-  private mutating func judge(_ round: inout Round, spent: UInt64) {
+  private mutating func judge(_ round: inout Round) {
+    let spent = round.spent
     if usualRound == 0 { usualRound = spent }
     if spent > 2 * usualRound + 1_000 { round.isSign = true }
     guard lastNap > 0, !round.hasWork else { return }
@@ -181,7 +187,9 @@ struct ProgressThread: ~Copyable {
 
   /// How long to sleep if only time can end it, in nanoseconds.
   private func nextNap(_ round: Round, isDrowsy: Bool) -> UInt64 {
-    if round.served > 0, round.served < watches.count { return Self.sharedNap }
+    if round.served > 0, round.served < watches.count {
+      return min(max(Self.sharedNap, Self.napsPerRound * round.spent), Self.longestNap)
+    }
     return min(max(2 * lastNap, Self.shortestNap), isDrowsy || round.served > 0 ? Self.longestNap : Self.longestSleep)
   }
 }
