@@ -3,7 +3,9 @@
 All of them run on the fake EFA provider, so what is compared is what each adds to the same software provider.
 """
 
+import re
 import statistics
+import subprocess
 
 import pingpong
 from programs import FabricLoop, Load, Moonrail, Upstream, size
@@ -59,6 +61,13 @@ def cases(options):
     return [(backend, nics) for backend in BACKENDS for nics in NICS]
 
 
+def plain_tcp():
+    """The provider with reliable datagrams over TCP: `tcp` since libfabric 1.18, where 1.17 calls it `net`, and has `tcp` for
+    connected endpoints alone."""
+    known = subprocess.run(["fi_info", "-l"], capture_output=True, text=True, check=False).stdout
+    return "net" if re.search(r"^net:", known, re.MULTILINE) else "tcp"
+
+
 def best_threads(program, load, options):
     """The number of threads with which upstream moves the most, and among how many it was looked for."""
     candidates = CANDIDATES[:2] if options.quick else CANDIDATES
@@ -100,7 +109,8 @@ def run_throughput(options, table):
         table.remark(
             "upstream's bench connects while its clock runs: with 16 NICs its rate is a longer run's less a shorter's"
         )
-    for backend, nics in cases(options):
+    plain = [] if options.quick else [(plain_tcp(), nics) for nics in NICS]
+    for backend, nics in cases(options) + plain:
         variables = fake(options, backend, nics)
         programs = [
             moonrail(options, variables, buffer), fabric_loop(options, variables, buffer),

@@ -9,7 +9,7 @@
  * provider's own vtable, so there is no per-operation overhead.
  *
  *   FAKE_EFA_NICS     number of simulated devices      (default 2)
- *   FAKE_EFA_BACKEND  tcp;ofi_rxm | tcp | shm | sockets (default tcp;ofi_rxm)
+ *   FAKE_EFA_BACKEND  tcp;ofi_rxm | tcp | net | shm | sockets (default tcp;ofi_rxm)
  *   FAKE_EFA_ADDR32   1: endpoint names are 32 byte efa_ep_addr-like blobs
  *                     (default 1 for socket backends, 0 for shm)
  *   FAKE_EFA_DELIVERY 1 (default): endpoints get FI_DELIVERY_COMPLETE as
