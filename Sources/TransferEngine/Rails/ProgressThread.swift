@@ -39,8 +39,6 @@ struct ProgressThread: ~Copyable {
     var hasWork = false
     /// Whether something was done, by this side or by a peer.
     var isSign = false
-    /// What it took, in nanoseconds.
-    var spent: UInt64 = 0
   }
 
   /// Naps, in nanoseconds: the first, the longest while the last sign is less than ``drowsiness`` ago, and the longest.
@@ -48,11 +46,9 @@ struct ProgressThread: ~Copyable {
   private static let longestNap: UInt64 = 1_000_000
   private static let longestSleep: UInt64 = 5_000_000
   private static let drowsiness: UInt64 = 1_000_000_000
-  /// The nap of a thread some of whose rails others see to, in nanoseconds: they come and go, and the rails that are
-  /// left to it must not wait for long. But longer where looking at those takes long, as at 32 software NICs: at most a
-  /// seventeenth of a core, which the callers' peers may need.
+  /// The first nap of a thread some of whose rails others see to, in nanoseconds. Each look at the others may cost a software
+  /// NIC's peer the core, so the next naps are longer here too.
   private static let sharedNap: UInt64 = 200_000
-  private static let napsPerRound: UInt64 = 16
   /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
   private static let longestListening: UInt64 = 100_000_000
   /// How long a thread keeps looking after the last sign, in nanoseconds: at first, and at most, where sleeps end at once
@@ -86,9 +82,12 @@ struct ProgressThread: ~Copyable {
       let start = Clock.now
       var round = look(now: start)
       let end = Clock.now
-      round.spent = end &- start
-      if round.served == 0, !countsAccesses { judge(&round) }
-      if round.isSign { lastSign = end }
+      if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
+      if round.isSign {
+        // After a nap that short it should have stayed awake: a read of a megabyte may show nothing for longer than that.
+        if lastNap > 0 { adapt(isTooSoon: lastNap <= Self.sharedNap) }
+        lastSign = end
+      }
       let isAlert = round.served < watches.count && (end &- lastSign < alertness || progress.expectsPeer(at: end))
       if round.hasWork || isAlert { stayAwake(round, now: end) } else { rest(round, now: end) }
     }
@@ -133,13 +132,17 @@ struct ProgressThread: ~Copyable {
 
   /// Peers' reads and writes of our memory complete nothing here. Where the provider does not count them, a round that
   /// took longer, since the CPU moved their bytes, is how a passive side knows that it is needed.
-  private mutating func judge(_ round: inout Round) {
-    let spent = round.spent
+  private mutating func judge(_ round: inout Round, spent: UInt64) {
     if usualRound == 0 { usualRound = spent }
     if spent > 2 * usualRound + 1_000 { round.isSign = true }
     guard lastNap > 0, !round.hasWork else { return }
     // A round that moved bytes says little of the usual one: only that it might be a bit longer than was thought.
     usualRound = round.isSign ? usualRound + usualRound / 64 + 1 : (15 * usualRound + spent) / 16
+  }
+
+  /// Looks for longer before it sleeps, after a sleep that ended too soon.
+  private mutating func adapt(isTooSoon: Bool) {
+    alertness = isTooSoon ? min(2 * alertness, Self.longestAlertness) : Self.shortestAlertness
   }
 
   private mutating func stayAwake(_ round: Round, now: UInt64) {
@@ -165,7 +168,7 @@ struct ProgressThread: ~Copyable {
     case .call:
       alertness = Self.shortestAlertness
     case .rail(let index, let slept):
-      alertness = slept < Self.shortestNap ? min(2 * alertness, Self.longestAlertness) : Self.shortestAlertness
+      adapt(isTooSoon: slept < Self.shortestNap)
       first = index
       guard watches[index].rail.passes.load(ordering: .relaxed) == watches[index].passes else {
         // It is the completion that a caller looks for, who wants the core more than this thread does.
@@ -187,9 +190,9 @@ struct ProgressThread: ~Copyable {
 
   /// How long to sleep if only time can end it, in nanoseconds.
   private func nextNap(_ round: Round, isDrowsy: Bool) -> UInt64 {
-    if round.served > 0, round.served < watches.count {
-      return min(max(Self.sharedNap, Self.napsPerRound * round.spent), Self.longestNap)
-    }
-    return min(max(2 * lastNap, Self.shortestNap), isDrowsy || round.served > 0 ? Self.longestNap : Self.longestSleep)
+    let isShared = round.served > 0 && round.served < watches.count
+    return min(
+      max(2 * lastNap, isShared ? Self.sharedNap : Self.shortestNap),
+      isDrowsy || round.served > 0 ? Self.longestNap : Self.longestSleep)
   }
 }
