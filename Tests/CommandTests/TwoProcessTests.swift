@@ -55,9 +55,10 @@ struct TwoProcessTests {
 
   @Test("bench --verify notices bytes that somebody else wrote", arguments: ["write", "read"])
   func foreignBytes(operation: String) throws {
+    // So much that comparing it takes longer than the intruder waits for a processor.
     let shape = [
-      "--provider=shm", "--local_server_name=127.0.0.1", "--threads=1", "--batch_size=4", "--block_size=4096",
-      "--buffer_size=16384",
+      "--provider=shm", "--local_server_name=127.0.0.1", "--threads=1", "--batch_size=16", "--block_size=1048576",
+      "--buffer_size=16777216",
     ]
     let target = try Target(["bench", "--mode=target"] + shape, [:])
     let initiator = ["bench", "--segment_id=\(target.name)"] + shape
