@@ -2,10 +2,9 @@
 
 import pathlib
 import shutil
-import socket
 import time
 
-from programs import PATIENCE, Program, ProgramFailed, sample
+from programs import PATIENCE, Program, ProgramFailed, free_port, sample
 
 MESSAGES = 50_000
 LISTEN = "0A"
@@ -34,8 +33,7 @@ class Pingpong(Program):
     def __init__(self, log, provider, block):
         # Without the fake EFA's settings for the provider beneath it, which are made for one that gets no messages.
         super().__init__("fi_pingpong", log, {"FI_PROVIDER": "^psm,psm2"})
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.command = ["fi_pingpong", "-p", provider, "-e", "rdm", "-I", MESSAGES, "-S", block]
         self.block = block
 

@@ -64,6 +64,11 @@ def remove_shared_memory(process):
         file.unlink(missing_ok=True)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
 def size(count):
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:
@@ -328,8 +333,7 @@ class Iperf(Program):
 
     def __init__(self, log):
         super().__init__("iperf3", log)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = str(probe.getsockname()[1])
+        self.port = str(free_port())
 
     def begin(self):
         self.start(["iperf3", "--server", "--port", self.port, "--forceflush"], rb"Server listening")
