@@ -106,7 +106,7 @@ let package = Package(
     .testTarget(name: "TopologyTests", dependencies: ["Topology"], swiftSettings: settings),
     .testTarget(
       name: "WireTests", dependencies: ["Wire"], resources: [.copy("Fixtures")], swiftSettings: settings),
-    .testTarget(name: "MemoryTests", dependencies: ["Memory"], swiftSettings: settings),
+    .testTarget(name: "MemoryTests", dependencies: ["Memory", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "MetadataTests", dependencies: ["Metadata", "Wire", nio, nioCore, logging], swiftSettings: settings),
     .testTarget(

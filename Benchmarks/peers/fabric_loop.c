@@ -34,6 +34,7 @@
 #define MOST_NICS 64
 #define MOST_NAME 256
 #define MOST_TIMES (1 << 20)
+#define HUGE_PAGE (2u << 20)
 #define ENTRIES 64
 /* Passes that find nothing before the processor is offered to others: where
  * there are fewer cores than pollers, the peer may be waiting for it. */
@@ -105,10 +106,13 @@ static void open_all(const char *provider, size_t bytes)
 	struct fi_info *hints = fi_allocinfo(), *list, *info;
 
 	memory_size = bytes;
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	memory = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED || !hints)
 		fail("memory", 0);
+	memory += HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+	/* As Moonrail asks for. */
+	madvise(memory, bytes, MADV_HUGEPAGE);
 	memset(memory, 0xcc, bytes);
 	hints->caps = FI_MSG | FI_RMA | ACCESS;
 	hints->mode = FI_CONTEXT | FI_CONTEXT2;

@@ -111,7 +111,7 @@ struct ManagedBuffers: ~Copyable {
   }
 
   private func map(_ length: Int) -> Arena? {
-    guard let memory = try? HostBuffer(length: length, isShareable: isShareable) else { return nil }
+    guard let memory = try? HostBuffer(length: length, hugePages: true, isShareable: isShareable) else { return nil }
     return Arena(memory)
   }
 }

@@ -31,7 +31,8 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
   /// - Parameters:
   ///   - length: bytes, at least 1.
   ///   - numaNode: the node to take the pages from while it has memory; nil: the one of the thread that touches a page.
-  ///   - hugePages: asks for transparent huge pages. A wish: without them in the kernel the pages are small.
+  ///   - hugePages: asks for transparent huge pages. A wish: without them in the kernel the pages are small, as they are of
+  ///     shareable memory unless the host's `transparent_hugepage/shmem_enabled` says `advise` or more.
   ///   - isShareable: asks for memory that peers of this host can map (``ShareableMemory``). A wish as well. Such
   ///     memory is the same memory in a forked child, not a copy of it.
   ///
@@ -80,24 +81,34 @@ public struct HostBuffer: ~Copyable, @unchecked Sendable {
     guard length <= Int.max / 2 else {
       throw MemoryError(.outOfMemory, "\(length) bytes are more than an address space holds", remedy: remedy)
     }
-    let count = (length + alignment - 1) / alignment * alignment
-    let file = isShareable ? ShareableMemory.makeFile(length: count + slack) : nil
-    let kind = file == nil ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED
-    let mapped = mmap(nil, count + slack, PROT_READ | PROT_WRITE, kind, file ?? -1, 0)
-    guard let start = mapped, start != MAP_FAILED else {
-      let reason = String(cString: strerror(errno))
-      if let file { close(file) }
-      throw MemoryError(.outOfMemory, "The kernel does not give \(length) bytes: \(reason)", remedy: remedy)
+    func refusal() -> MemoryError {
+      MemoryError(
+        .outOfMemory, "The kernel does not give \(length) bytes: \(String(cString: strerror(errno)))", remedy: remedy)
     }
+    let count = (length + alignment - 1) / alignment * alignment
+    let kind = MAP_PRIVATE | MAP_ANONYMOUS
+    guard let start = pages(nil, count + slack, PROT_READ | PROT_WRITE, kind, -1) else { throw refusal() }
     // What lies before and behind the aligned part goes back at once.
     let head = (alignment - Int(bitPattern: start) & (alignment - 1)) & (alignment - 1)
     if head > 0 { munmap(start, head) }
     if slack > head { munmap(start + head + count, slack - head) }
-    // A peer that maps the file begins at its first byte, so it has to be the buffer's.
-    if let file, head > 0 {
+    let base = start + head
+    guard isShareable, let file = ShareableMemory.makeFile(length: count) else { return (base, count, -1) }
+    // In the place of the memory that is there, so that the file's first byte, where peers begin, is the buffer's.
+    guard pages(base, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file) != nil else {
+      let failure = refusal()
       close(file)
-      return (start + head, count, -1)
+      munmap(base, count)
+      throw failure
     }
-    return (start + head, count, file ?? -1)
+    return (base, count, file)
+  }
+
+  /// `mmap`; nil where it fails.
+  private static func pages(
+    _ address: UnsafeMutableRawPointer?, _ count: Int, _ protection: Int32, _ kind: Int32, _ file: Int32
+  ) -> UnsafeMutableRawPointer? {
+    let mapped = mmap(address, count, protection, kind, file, 0)
+    return mapped == MAP_FAILED ? nil : mapped
   }
 }

@@ -49,6 +49,16 @@ struct RunOptionsTests {
     #expect(options.segmentId.isEmpty)
     #expect(options.deviceName.isEmpty)
     #expect(options.localServerName == localHostName())
+    #expect(options.memoryKind.hasHugePages)
+    #expect(try !parse("--no_huge_pages").options.memoryKind.hasHugePages)
+    #expect(try !parse("--huge-pages=false").options.memoryKind.hasHugePages)
+  }
+
+  @Test("What is true or false can be said as upstream's tools take it")
+  func truthValues() throws {
+    let options = try parse("--scatter=true", "--shared_memory=1", "--same_host=yes", "--nohuge_pages").options
+    #expect(options.scatter && options.sharedMemory && options.neighbours.sameHost && !options.hugePages)
+    #expect(try !parse("--scatter=false").options.scatter)
   }
 
   @Test("A buffer too small for all threads is raised, with upstream's warning")

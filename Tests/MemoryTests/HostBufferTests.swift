@@ -1,4 +1,6 @@
+import Glibc
 import Memory
+import TestSupport
 import Testing
 
 @Suite("A host buffer is aligned, zeroed and as long as asked for")
@@ -12,6 +14,35 @@ struct HostBufferTests {
     #expect(buffer.boundNode == nil)
     buffer.bytes[length - 1] = 7
     #expect(buffer.bytes[length - 1] == 7)
+  }
+
+  @Test(
+    "The kernel has been told of the wish for huge pages",
+    .enabled(if: access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0, "this kernel has no huge pages to ask for"))
+  func hugePagesAreAskedFor() throws {
+    for huge in [false, true] {
+      let buffer = try HostBuffer(length: 4 << 20, hugePages: huge)
+      buffer.bytes[0] = 1
+      let flags = mappingFlags(of: UInt(bitPattern: buffer.baseAddress))
+      #expect(flags.contains("hg") == huge)
+      buffer.bytes[0] = 2
+    }
+  }
+
+  @Test("Memory that peers can map begins where its file does, whatever it is aligned to", arguments: [false, true])
+  func shareable(huge: Bool) throws {
+    let buffer = try HostBuffer(length: 3 << 20, hugePages: huge, isShareable: true)
+    let isShareable = buffer.isShareable
+    #expect(isShareable)
+    #expect(Int(bitPattern: buffer.baseAddress) % (huge ? 2 << 20 : PageSize.system) == 0)
+    let address = UInt(bitPattern: buffer.baseAddress)
+    let file = try #require(ShareableMemory.file(behind: address, length: 3 << 20))
+    defer { close(file.descriptor) }
+    #expect(file.base == address)
+    buffer.bytes[0] = 42
+    var byte: UInt8 = 0
+    #expect(pread(file.descriptor, &byte, 1, 0) == 1)
+    #expect(byte == 42)
   }
 
   @Test(arguments: [-1, 1023, 1024, 1 << 40]) func aNodeThatIsNotThereIsNoError(node: Int) throws {

@@ -90,24 +90,10 @@ struct LifeTests {
     #expect(page.token != other.token)
     #expect(GuardWord.isThere(getpid(), page.address, page.token))
     #expect(!GuardWord.isThere(getpid(), page.address, other.token))
-    #expect(try smaps(at: page.address).contains("dc"), "a forked child would have the page")
+    #expect(mappingFlags(of: page.address).contains("dc"), "a forked child would have the page")
     page.revoke()
     #expect(!GuardWord.isThere(getpid(), page.address, page.token))
     page.revoke()
     #expect(GuardWord.isThere(getpid(), other.address, other.token))
-  }
-
-  /// The kernel's flags of the mapping at an address.
-  private func smaps(at address: UInt) throws -> String {
-    let file = try #require(fopen("/proc/self/smaps", "r"))
-    defer { fclose(file) }
-    var line = [CChar](repeating: 0, count: 4096)
-    var isHere = false
-    while fgets(&line, Int32(line.count), file) != nil {
-      let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      if text.hasPrefix(String(address, radix: 16) + "-") { isHere = true }
-      if isHere, text.hasPrefix("VmFlags:") { return text }
-    }
-    return ""
   }
 }

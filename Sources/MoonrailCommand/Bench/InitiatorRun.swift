@@ -15,7 +15,7 @@ struct InitiatorRun {
     signals = StopSignals()
     let session = try EngineSession(
       try options.configuration(), nodes: numaNodes(), bufferSize: parameters.bufferSize,
-      byte: parameters.fillsMemory ? 0xCC : 0, isShareable: options.sharedMemory)
+      byte: parameters.fillsMemory ? 0xCC : 0, kind: options.memoryKind)
     self.session = session
     let begin = monotonicNanoseconds()
     (segment, target) = try orFail { () throws(TransferError) in

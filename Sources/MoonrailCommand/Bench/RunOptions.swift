@@ -88,6 +88,16 @@ struct RunOptions: ParsableArguments {
     help: "With --same-host, on the target: memory that the initiator can map, as that of the engine's own buffers.")
   var sharedMemory = false
 
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .chooseLast,
+    help: """
+      Ask the kernel for huge pages, as the engine's own buffers do. --no-huge-pages: memory as a plain program has it.
+      """)
+  var hugePages = true
+
+  /// What the buffers' memory is to be like.
+  var memoryKind: MemoryKind { MemoryKind(isShareable: sharedMemory, hasHugePages: hugePages) }
+
   /// Checks what the parser cannot and gives the values their types.
   func checked() throws(CommandFailure) -> RunParameters {
     guard let mode = RunParameters.Mode(rawValue: mode) else {

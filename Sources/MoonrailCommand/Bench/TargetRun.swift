@@ -13,7 +13,7 @@ enum TargetRun {
     // the memory is registered: it is said then.
     let session = try EngineSession(
       try options.configuration(), nodes: nodes, bufferSize: parameters.bufferSize,
-      byte: parameters.fillsMemory ? 0xCC : 0, isShareable: options.sharedMemory,
+      byte: parameters.fillsMemory ? 0xCC : 0, kind: options.memoryKind,
       logger: StandardErrorLog.logger("moonrail", omitting: listeningPrefix))
     Output.error(listeningLine(session.engine.name))
     while !signals.wait(milliseconds: 200) {

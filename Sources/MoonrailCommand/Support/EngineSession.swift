@@ -10,10 +10,8 @@ final class EngineSession: Sendable {
   private let others = Mutex<[HostMemory]>([])
 
   /// Starts an engine and registers a buffer of `bufferSize` bytes for each of the host's NUMA nodes in `nodes`.
-  ///
-  /// - Parameter isShareable: Whether engines on this host may map the buffers.
   init(
-    _ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0, isShareable: Bool = false,
+    _ configuration: Configuration, nodes: [Int], bufferSize: Int, byte: UInt8 = 0, kind: MemoryKind = MemoryKind(),
     logger: Logger = Logger(label: "moonrail")
   ) throws(CommandFailure) {
     let engine = try orFail { () throws(TransferError) in try TransferEngine(configuration, logger: logger) }
@@ -21,7 +19,7 @@ final class EngineSession: Sendable {
     do throws(CommandFailure) {
       var buffers: [HostMemory] = []
       for node in nodes {
-        buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte, isShareable: isShareable))
+        buffers.append(try HostMemory(length: bufferSize, node: node, byte: byte, kind: kind))
       }
       for buffer in buffers { try Self.register(buffer, with: engine) }
       self.buffers = buffers

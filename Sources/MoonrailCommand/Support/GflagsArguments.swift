@@ -2,7 +2,8 @@
 enum GflagsArguments {
   /// The flags that are true or false: `--name`, `--noname`, `--name=false`.
   static let booleans: Set<String> = [
-    "auto-discovery", "exit-with-stdin", "init-mem", "json", "use-vram", "verify", "warmup",
+    "auto-discovery", "exit-with-stdin", "huge-pages", "init-mem", "json", "same-host", "scatter", "shared-memory",
+    "use-vram", "verify", "warmup",
   ]
 
   /// `arguments` with every flag in the spelling `--block-size`.

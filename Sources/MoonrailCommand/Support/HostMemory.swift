@@ -1,6 +1,14 @@
 internal import Glibc
 internal import Memory
 
+/// What a buffer's pages are to be like. Wishes: the kernel may have others.
+struct MemoryKind: Sendable {
+  /// Whether engines on this host may map it.
+  var isShareable = false
+  /// Whether the pages are to be huge ones, as those of the engine's own buffers.
+  var hasHugePages = true
+}
+
 /// A buffer of this process that can be kept in an array.
 ///
 /// Threads use disjoint parts of it; whoever hands out the parts sees to that.
@@ -9,11 +17,10 @@ final class HostMemory: @unchecked Sendable {
   let node: Int?
 
   /// `length` bytes on NUMA node `node`, all of them present.
-  ///
-  /// - Parameter isShareable: Whether engines on this host may map it.
-  init(length: Int, node: Int? = nil, byte: UInt8 = 0, isShareable: Bool = false) throws(CommandFailure) {
+  init(length: Int, node: Int? = nil, byte: UInt8 = 0, kind: MemoryKind = MemoryKind()) throws(CommandFailure) {
     do {
-      buffer = try HostBuffer(length: length, numaNode: node, isShareable: isShareable)
+      buffer = try HostBuffer(
+        length: length, numaNode: node, hugePages: kind.hasHugePages, isShareable: kind.isShareable)
     } catch {
       throw CommandFailure("error: \(byteText(length)) of memory: \(error)")
     }

@@ -12,6 +12,8 @@ final class Progress: @unchecked Sendable {
   private let drivers = Atomic<Int>(0)
   /// Callers that post what they have submitted, or look without waiting.
   private let submitters = Atomic<Int>(0)
+  /// How many times one of either has stopped.
+  private let departures = Atomic<Int>(0)
   /// As many as may: half of the processors, since whoever moves bytes by the CPU at the other end of a software fabric
   /// may be on this host, and no more than there are rails. With one caller for each processor, each on some rail,
   /// nobody else gets anywhere.
@@ -83,7 +85,7 @@ final class Progress: @unchecked Sendable {
           }
         } else if fruitless > Self.passesBeforeSleep {
           // Who posts a batch, or has taken the role of a driver meanwhile, hands over when it stops.
-          if isDriver { drivers.subtract(1, ordering: .sequentiallyConsistent) }
+          if isDriver { stepDown() }
           let turns = UInt64(waiters.number) * Self.sleepPerSleeper
           isDriver = self.sleep(on: batch, nanoseconds: min(max(sleep, turns), Self.longestSleep, deadline &- now))
           sleep = min(2 * sleep, Self.longestSleep)
@@ -113,7 +115,10 @@ final class Progress: @unchecked Sendable {
   @discardableResult
   func drive(now: UInt64) -> Rail.Pass {
     submitters.add(1, ordering: .relaxed)
-    defer { submitters.subtract(1, ordering: .relaxed) }
+    defer {
+      departures.add(1, ordering: .relaxed)
+      submitters.subtract(1, ordering: .relaxed)
+    }
     return pass(now: now)
   }
 
@@ -155,8 +160,13 @@ final class Progress: @unchecked Sendable {
 
   /// A driver stops: somebody who sleeps takes over.
   private func leave() {
-    drivers.subtract(1, ordering: .sequentiallyConsistent)
+    stepDown()
     handOver()
+  }
+
+  private func stepDown() {
+    departures.add(1, ordering: .relaxed)
+    drivers.subtract(1, ordering: .sequentiallyConsistent)
   }
 
   /// Wakes a sleeper if there is room for a driver, or the threads if nobody drives. Not only drivers do it: whom one has
@@ -176,6 +186,13 @@ final class Progress: @unchecked Sendable {
   /// Whether as many callers are at work as may be, who see to every rail that has work.
   var callersSuffice: Bool {
     submitters.load(ordering: .relaxed) > 0 || drivers.load(ordering: .relaxed) >= maximumDrivers
+  }
+
+  /// A number that stays the same while the same callers are at work, which may be one call into a provider; nil while none
+  /// is.
+  var callers: Int? {
+    let number = drivers.load(ordering: .relaxed) + submitters.load(ordering: .relaxed)
+    return number > 0 ? departures.load(ordering: .relaxed) : nil
   }
 
   /// Starts `count` threads that share the rails between them.

@@ -11,8 +11,7 @@ struct ProgressThread: ~Copyable {
 
   /// The rail to look at first.
   private var first = 0
-  /// The last nap, in nanoseconds; 0 where the thread is awake.
-  private var lastNap: UInt64 = 0
+  private var napLength = NapLength()
   /// When there was work last, or a peer at work.
   private var lastSign: UInt64 = 0
   /// When there was a sign, or the core was offered to others.
@@ -41,14 +40,8 @@ struct ProgressThread: ~Copyable {
     var isSign = false
   }
 
-  /// Naps, in nanoseconds: the first, the longest while the last sign is less than ``drowsiness`` ago, and the longest.
-  private static let shortestNap: UInt64 = 50_000
-  private static let longestNap: UInt64 = 1_000_000
-  private static let longestSleep: UInt64 = 5_000_000
+  /// Time without a sign after which a thread naps for longer, in nanoseconds.
   private static let drowsiness: UInt64 = 1_000_000_000
-  /// The first nap of a thread some of whose rails others see to, in nanoseconds. Each look at the others may cost a software
-  /// NIC's peer the core, so the next naps are longer here too.
-  private static let sharedNap: UInt64 = 200_000
   /// The sleep of a thread that the providers wake, in nanoseconds: only what they forget has to wait so long.
   private static let longestListening: UInt64 = 100_000_000
   /// How long a thread keeps looking after the last sign, in nanoseconds: at first, and at most, where sleeps end at once
@@ -85,7 +78,7 @@ struct ProgressThread: ~Copyable {
       if round.served == 0, !countsAccesses { judge(&round, spent: end &- start) }
       if round.isSign {
         // After a nap that short it should have stayed awake: a read of a megabyte may show nothing for longer than that.
-        if lastNap > 0 { adapt(isTooSoon: lastNap <= Self.sharedNap) }
+        if napLength.last > 0 { adapt(isTooSoon: napLength.last <= NapLength.shared) }
         lastSign = end
       }
       let isAlert = round.served < watches.count && (end &- lastSign < alertness || progress.expectsPeer(at: end))
@@ -135,7 +128,7 @@ struct ProgressThread: ~Copyable {
   private mutating func judge(_ round: inout Round, spent: UInt64) {
     if usualRound == 0 { usualRound = spent }
     if spent > 2 * usualRound + 1_000 { round.isSign = true }
-    guard lastNap > 0, !round.hasWork else { return }
+    guard napLength.last > 0, !round.hasWork else { return }
     // A round that moved bytes says little of the usual one: only that it might be a bit longer than was thought.
     usualRound = round.isSign ? usualRound + usualRound / 64 + 1 : (15 * usualRound + spent) / 16
   }
@@ -146,7 +139,7 @@ struct ProgressThread: ~Copyable {
   }
 
   private mutating func stayAwake(_ round: Round, now: UInt64) {
-    lastNap = 0
+    napLength.end()
     if round.isSign {
       lastOffer = now
     } else if now &- lastOffer >= Self.patience {
@@ -156,9 +149,12 @@ struct ProgressThread: ~Copyable {
   }
 
   private mutating func rest(_ round: Round, now: UInt64) {
-    lastNap = nextNap(round, isDrowsy: now &- lastSign < Self.drowsiness)
+    let length = napLength.next(
+      NapLength.Sight(
+        served: round.served, rails: watches.count, isDrowsy: now &- lastSign >= Self.drowsiness,
+        callers: progress.callers))
     // Where others are at work, completions are theirs to find.
-    let end = sleep(nanoseconds: lastNap, listening: round.served > 0 ? 0 : Self.longestListening)
+    let end = sleep(nanoseconds: length, listening: round.served > 0 ? 0 : Self.longestListening)
     switch end {
     case .deafTime:
       return
@@ -168,11 +164,11 @@ struct ProgressThread: ~Copyable {
     case .call:
       alertness = Self.shortestAlertness
     case .rail(let index, let slept):
-      adapt(isTooSoon: slept < Self.shortestNap)
+      adapt(isTooSoon: slept < NapLength.shortest)
       first = index
       guard watches[index].rail.passes.load(ordering: .relaxed) == watches[index].passes else {
         // It is the completion that a caller looks for, who wants the core more than this thread does.
-        _ = sleep(nanoseconds: Self.sharedNap, listening: 0)
+        _ = sleep(nanoseconds: NapLength.shared, listening: 0)
         return
       }
       // Whom this answers may be waiting for this very core, and the other rails take longer to look at than this one.
@@ -181,18 +177,10 @@ struct ProgressThread: ~Copyable {
       Thread.yield()
     }
     lastSign = Clock.now
-    lastNap = 0
+    napLength.end()
   }
 
   private func sleep(nanoseconds: UInt64, listening: UInt64) -> Nap.End {
     nap.sleep(nanoseconds: nanoseconds, listening: listening) { progress.isStopping }
-  }
-
-  /// How long to sleep if only time can end it, in nanoseconds.
-  private func nextNap(_ round: Round, isDrowsy: Bool) -> UInt64 {
-    let isShared = round.served > 0 && round.served < watches.count
-    return min(
-      max(2 * lastNap, isShared ? Self.sharedNap : Self.shortestNap),
-      isDrowsy || round.served > 0 ? Self.longestNap : Self.longestSleep)
   }
 }
