@@ -59,7 +59,7 @@ final class TCPLane: @unchecked Sendable {
   private var count = 0
   /// Requests settled.
   private var done = 0
-  /// Whether it is so little that a caller might submit it by itself.
+  /// Whether it is so little that its caller is mostly waiting.
   private var isShort = false
   /// Bytes received of the answer to request ``done``.
   private var received = 0
@@ -83,6 +83,8 @@ final class TCPLane: @unchecked Sendable {
   private static let largePayload = 64 << 10
   /// How long a caller waits at most for answers to others' requests before it looks after its own, in nanoseconds.
   private static let courtesy: UInt64 = 5_000_000
+  /// The most bytes of a short exchange. With more, whoever moves them may need the core that would be spent on looking.
+  private static let shortExchange = 16 << 10
   /// How long a caller looks for the answer to a short exchange before it sleeps, in nanoseconds: longer than a round trip
   /// within a data centre and one wake-up at the other end.
   private static let watchfulness: UInt64 = 60_000
@@ -271,7 +273,7 @@ final class TCPLane: @unchecked Sendable {
       parts.append(place, TCPRequestHeader.length)
       if isWrite { parts.append(memory(of: index), request.pointee.length) }
     }
-    isShort = bytes <= TCPPeer.submitLimit
+    isShort = bytes <= Self.shortExchange
     if hasFence {
       let place = headers + count * TCPRequestHeader.length
       TCPRequestHeader(.read, address: window[count - 1].pointee.remote, size: 1, isAcknowledged: false)
