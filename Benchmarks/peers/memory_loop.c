@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define HUGE_PAGE (2u << 20)
+
 static void fail(const char *call)
 {
 	fprintf(stderr, "memory_loop: %s: %s\n", call, strerror(errno));
@@ -36,21 +38,32 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Huge pages where the kernel has them, as Moonrail asks for. */
-static char *map(size_t bytes, int kind, int byte)
+/* New pages at `memory`; huge ones where the kernel has them, as Moonrail
+ * asks for. */
+static void fill(char *memory, size_t bytes, int kind, int byte)
 {
-	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    kind | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
+	if (mmap(memory, bytes, PROT_READ | PROT_WRITE,
+		 kind | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		fail("mmap");
 	madvise(memory, bytes, MADV_HUGEPAGE);
 	memset(memory, byte, bytes);
+}
+
+static char *map(size_t bytes, int kind, int byte)
+{
+	char *memory = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	memory += HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+	fill(memory, bytes, kind, byte);
 	return memory;
 }
 
-/* A child; says so when it has touched `memory`. */
-static pid_t start_child(char *memory, size_t bytes)
+/* A child; says so when it has touched `memory`.  Unless that is to be shared
+ * it gets pages of its own: huge ones that it had to copy would become small. */
+static pid_t start_child(char *memory, size_t bytes, int shares)
 {
 	int ends[2];
 	char byte = 0;
@@ -63,7 +76,10 @@ static pid_t start_child(char *memory, size_t bytes)
 		fail("fork");
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		memset(memory, 0x5a, bytes);
+		if (shares)
+			memset(memory, 0x5a, bytes);
+		else
+			fill(memory, bytes, MAP_PRIVATE, 0x5a);
 		if (write(ends[1], &byte, 1) != 1)
 			_exit(1);
 		for (;;)
@@ -117,7 +133,7 @@ int main(int argc, char **argv)
 	/* Shared with the child, its pages would be copied when they are written. */
 	if (madvise(local, span, MADV_DONTFORK))
 		fail("madvise");
-	child = start_child(remote, span);
+	child = start_child(remote, span, copies);
 	begin = now();
 	do {
 		if (copies)
