@@ -110,6 +110,7 @@ def run_throughput(options, table):
         table.remark(
             "upstream's bench connects while its clock runs: with 16 NICs its rate is a longer run's less a shorter's"
         )
+    table.remark("the memory of moonrail and of the loop is in huge pages where the kernel has them, upstream's is not")
     plain = []
     if shutil.which("fi_info") is None:
         table.remark("plain TCP is left out: fi_info is missing (libfabric-bin), which says what it is called")

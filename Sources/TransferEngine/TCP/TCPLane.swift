@@ -306,10 +306,9 @@ final class TCPLane: @unchecked Sendable {
     while done < count {
       let isLarge = expect(statusLength)
       let blocks = mayBlock(until: deadline, for: batch)
-      var bytes = batch != nil && blocks && isShort ? watch() : 0
-      if bytes <= 0 {
-        bytes = parts.receive(from: socket, !blocks ? StreamSocket.dontWait : isLarge ? StreamSocket.waitForAll : 0)
-      }
+      let bytes =
+        (batch != nil && blocks && isShort ? watch() : nil)
+        ?? parts.receive(from: socket, !blocks ? StreamSocket.dontWait : isLarge ? StreamSocket.waitForAll : 0)
       if bytes > 0 {
         lastProgress = Clock.now
         let fault = accept(bytes, statusLength)
@@ -330,14 +329,15 @@ final class TCPLane: @unchecked Sendable {
   }
 
   /// Looks for the answer to a short exchange without sleeping, for as long as it should take: being woken costs a core up to
-  /// 40 us where it has nothing else to do, and then sleeps itself. Returns the bytes received, or at most 0 where the caller
-  /// has to wait, or to hear of an end.
-  private func watch() -> Int {
-    guard Watchers.process.enter() else { return 0 }
+  /// 40 us where it has nothing else to do. Returns what the call that received came to, an end or an error too, which a
+  /// socket tells once; nil where nothing has come.
+  private func watch() -> Int? {
+    guard Watchers.process.enter() else { return nil }
     defer { Watchers.process.leave() }
     while true {
       let bytes = parts.receive(from: socket, StreamSocket.dontWait)
-      guard bytes < 0, errno == EAGAIN, Clock.now &- lastProgress < Self.watchfulness else { return bytes }
+      guard bytes < 0, errno == EAGAIN else { return bytes }
+      guard Clock.now &- lastProgress < Self.watchfulness else { return nil }
       clinux_cpu_pause()
     }
   }
