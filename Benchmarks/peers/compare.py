@@ -77,6 +77,9 @@ def arguments():
     parser.add_argument(
         "--first", action="store_true", help="as root: put what is measured before everything else that this host does"
     )
+    parser.add_argument(
+        "--no-upstream", action="store_true", help="leave upstream out: more rounds beside the rest in the same time"
+    )
     hidden = parser.add_argument_group("set by scripts/bench-peers.sh")
     hidden.add_argument("--moonrail", required=True)
     hidden.add_argument("--work", required=True, type=pathlib.Path)
@@ -92,6 +95,8 @@ def arguments():
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.search_rounds = 1 if options.rounds <= 3 else 3
+    if options.no_upstream:
+        options.upstream_tcp = options.upstream_efa = None
     options.idle_seconds = 3 if options.quick else 10
     options.patience = 600
     options.others = [(name, binary or options.moonrail, settings) for name, binary, settings in options.other]

@@ -83,11 +83,6 @@ final class TCPLane: @unchecked Sendable {
   private static let largePayload = 64 << 10
   /// How long a caller waits at most for answers to others' requests before it looks after its own, in nanoseconds.
   private static let courtesy: UInt64 = 5_000_000
-  /// The most bytes of a short exchange. With more, whoever moves them may need the core that would be spent on looking.
-  private static let shortExchange = 16 << 10
-  /// How long a caller looks for the answer to a short exchange before it sleeps, in nanoseconds: longer than a round trip
-  /// within a data centre and one wake-up at the other end.
-  private static let watchfulness: UInt64 = 60_000
 
   init(_ peer: TCPPeer, number: Int) {
     self.peer = peer
@@ -273,7 +268,7 @@ final class TCPLane: @unchecked Sendable {
       parts.append(place, TCPRequestHeader.length)
       if isWrite { parts.append(memory(of: index), request.pointee.length) }
     }
-    isShort = bytes <= Self.shortExchange
+    isShort = bytes <= Watchers.shortExchange
     if hasFence {
       let place = headers + count * TCPRequestHeader.length
       TCPRequestHeader(.read, address: window[count - 1].pointee.remote, size: 1, isAcknowledged: false)
@@ -328,18 +323,9 @@ final class TCPLane: @unchecked Sendable {
     return nil
   }
 
-  /// Looks for the answer to a short exchange without sleeping, for as long as it should take: being woken costs a core up to
-  /// 40 us where it has nothing else to do. Returns what the call that received came to, an end or an error too, which a
-  /// socket tells once; nil where nothing has come.
+  /// Looks for the answer to a short exchange without sleeping, for as long as it should take.
   private func watch() -> Int? {
-    guard Watchers.process.enter() else { return nil }
-    defer { Watchers.process.leave() }
-    while true {
-      let bytes = parts.receive(from: socket, StreamSocket.dontWait)
-      guard bytes < 0, errno == EAGAIN else { return bytes }
-      guard Clock.now &- lastProgress < Self.watchfulness else { return nil }
-      clinux_cpu_pause()
-    }
+    Watchers.process.look(since: lastProgress) { parts.receive(from: socket, StreamSocket.dontWait) }
   }
 
   /// Whether a call may block, which it does for ``TCPPeer/tick`` at most: a caller must have that much time, and wait

@@ -30,6 +30,10 @@ final class TCPSession: @unchecked Sendable {
   /// How much of ``input`` a call may fill.
   private var lookahead = TCPRequestHeader.length
   private var arrival = StreamParts(capacity: 2)
+  /// Payload of the requests since the last wait for one, in bytes.
+  private var exchanged = 0
+  /// Whether the last request that was waited for came within the time that a look takes.
+  private var isPrompt = false
 
   // Answers that are not sent yet: what is pipelined is answered together.
   private var output = StreamParts(capacity: 2 * TCPSession.answerLimit + 1)
@@ -138,9 +142,17 @@ final class TCPSession: @unchecked Sendable {
     first = 0
     var start = Clock.now
     while last < TCPRequestHeader.length {
-      let bytes = recv(socket, input + last, lookahead - last, hasAnswers ? StreamSocket.dontWait : 0)
+      let bytes =
+        watch(since: start) ?? recv(socket, input + last, lookahead - last, hasAnswers ? StreamSocket.dontWait : 0)
       if bytes > 0 {
-        if last == 0 { start = Clock.now }
+        if last == 0 {
+          let now = Clock.now
+          if !hasAnswers {
+            isPrompt = now &- start < Watchers.patience
+            exchanged = 0
+          }
+          start = now
+        }
         last += bytes
       } else {
         guard bytes < 0, errno == EAGAIN || errno == EINTR else { return false }
@@ -150,6 +162,14 @@ final class TCPSession: @unchecked Sendable {
       if last > 0, last < TCPRequestHeader.length, Clock.now &- start > progressTimeout { return false }
     }
     return true
+  }
+
+  /// Looks for the next request without sleeping, where the peer has nothing to wait for but its answers: little has been
+  /// asked for, and the request before came at once. Returns what receiving came to; nil where nobody has looked, or nothing
+  /// has come.
+  private func watch(since start: UInt64) -> Int? {
+    guard isPrompt, last == 0, exchanged <= Watchers.shortExchange, !hasAnswers else { return nil }
+    return Watchers.process.look(since: start) { recv(socket, input, lookahead, StreamSocket.dontWait) }
   }
 
   /// Says whether this is the life that is meant. If not, the connection is over: nothing may be written by its plan.
@@ -192,6 +212,7 @@ final class TCPSession: @unchecked Sendable {
     }
     answered.add(TCPStatistics.Counts(bytes: request.size, operations: 1))
     answeredBytes &+= length
+    exchanged &+= length
     return answered.operations < Self.answerLimit && answeredBytes < Self.answerBytes || flush()
   }
 
