@@ -20,7 +20,7 @@ struct Submission: ~Copyable {
   }
 
   private let batch: BatchPointer
-  private let rails: [Rail]
+  private let progress: Progress
   /// The local chunks; the caller keeps the snapshot that holds them.
   private let localChunks: UnsafeMutablePointer<LocalSnapshot.Chunk>?
   private let slab: WorkRequestPointer?
@@ -57,10 +57,11 @@ struct Submission: ~Copyable {
   ///   - chains: One per rail, which the caller provides and has initialised.
   ///   - deadline: When the requests are given up, in nanoseconds of the monotonic clock.
   init(
-    batch: BatchPointer, rails: [Rail], local: LocalSnapshot, chains: UnsafeMutablePointer<Chain>, deadline: UInt64
+    batch: BatchPointer, to progress: Progress, local: LocalSnapshot, chains: UnsafeMutablePointer<Chain>,
+    deadline: UInt64
   ) {
     self.batch = batch
-    self.rails = rails
+    self.progress = progress
     localChunks = local.chunks.baseAddress
     slab = batch.pointee.slab
     tasks = batch.pointee.tasks
@@ -69,7 +70,7 @@ struct Submission: ~Copyable {
     firstTask = batch.pointee.submitted.load(ordering: .relaxed)
     firstPart = batch.pointee.partCount
     neighbours = NeighbourPlan(batch, local: local, deadline: deadline)
-    for index in rails.indices { chains[index] = Chain() }
+    for index in progress.rails.indices { chains[index] = Chain() }
   }
 
   /// Plans `requests`, which start at request `start` of the call. What it comes to is void where links are ``missing``.
@@ -119,11 +120,7 @@ struct Submission: ~Copyable {
   mutating func handOver(requestCount: Int, mayWait: Bool) {
     batch.pointee.outstanding.add(total + neighbours.total, ordering: .relaxed)
     batch.pointee.submitted.store(firstTask + requestCount, ordering: .releasing)
-    for (index, rail) in rails.enumerated() {
-      let chain = chains[index]
-      guard let youngest = chain.youngest, let oldest = chain.oldest else { continue }
-      rail.push(youngest: youngest, oldest: oldest, count: chain.count)
-    }
+    progress.push(chains)
     if let stream = firstStream { push(stream, mayWait: mayWait) }
     for stream in otherStreams { push(stream, mayWait: mayWait) }
   }
@@ -132,7 +129,7 @@ struct Submission: ~Copyable {
   mutating func undo() {
     flushUse()
     neighbours.undo()
-    for index in rails.indices {
+    for index in progress.rails.indices {
       var cursor = chains[index].youngest
       while let request = cursor {
         cursor = request.pointee.next

@@ -184,7 +184,7 @@ extension TransferEngine {
     let turn = turn.load(ordering: .relaxed)
     let bytes = Self.bytes(of: requests)
     var submission = Submission(
-      batch: batch, rails: progress.rails, local: local, chains: chains,
+      batch: batch, to: progress, local: local, chains: chains,
       // One nanosecond per byte on top of the fixed time, as upstream allows.
       deadline: now &+ transferTimeout &+ UInt64(bytes))
     // Links that planning has seen stay until they are pushed. The first peer is kept apart, because nearly always

@@ -6,6 +6,8 @@ internal import Synchronization
 final class Progress: @unchecked Sendable {
   /// The rails, in the order of their keys in the segment descriptor.
   let rails: [Rail]
+  /// The same, for those who come round to them all the time: going through ``rails`` counts two references to each.
+  private let uncounted: [Unmanaged<Rail>]
 
   private let waiters = Waiters()
   /// Callers that wait and drive; the others sleep until they are needed.
@@ -40,6 +42,7 @@ final class Progress: @unchecked Sendable {
 
   init(rails: [Rail]) {
     self.rails = rails
+    uncounted = rails.map { Unmanaged.passUnretained($0) }
     maximumDrivers = max(1, min(rails.count, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))
   }
 
@@ -105,6 +108,15 @@ final class Progress: @unchecked Sendable {
     _ = batch.attend(until: 0)
   }
 
+  /// Hands every rail its chain, where it has one.
+  func push(_ chains: UnsafePointer<Submission.Chain>) {
+    for index in uncounted.indices {
+      let chain = chains[index]
+      guard let youngest = chain.youngest, let oldest = chain.oldest else { continue }
+      uncounted[index]._withUnsafeGuaranteedRef { $0.push(youngest: youngest, oldest: oldest, count: chain.count) }
+    }
+  }
+
   /// Sees to what has just been pushed, which whoever drives does too, and hands on when it stops.
   func post(now: UInt64) {
     guard drivers.load(ordering: .sequentiallyConsistent) < maximumDrivers else { return }
@@ -124,8 +136,9 @@ final class Progress: @unchecked Sendable {
 
   private func pass(now: UInt64) -> Rail.Pass {
     var total = Rail.Pass(hadBaton: false, progress: 0)
-    for rail in rails where rail.outstanding.load(ordering: .relaxed) > 0 {
-      let pass = rail.drive(now: now)
+    for rail in uncounted {
+      let pass = rail._withUnsafeGuaranteedRef { $0.hasWork ? $0.drive(now: now) : nil }
+      guard let pass else { continue }
       total.progress += pass.progress
       if pass.hadBaton { total.hadBaton = true }
     }
@@ -133,10 +146,12 @@ final class Progress: @unchecked Sendable {
   }
 
   /// Whether a rail has something to do; over TCP nobody has to be driven.
-  private var hasWork: Bool { rails.contains { $0.outstanding.load(ordering: .sequentiallyConsistent) > 0 } }
+  private var hasWork: Bool {
+    uncounted.contains { $0._withUnsafeGuaranteedRef { $0.outstanding.load(ordering: .sequentiallyConsistent) > 0 } }
+  }
 
   /// Whether a rail has something to do and nobody is at it this moment.
-  private var hasFreeWork: Bool { rails.contains { $0.outstanding.load(ordering: .relaxed) > 0 && $0.isFree } }
+  private var hasFreeWork: Bool { uncounted.contains { $0._withUnsafeGuaranteedRef { $0.hasWork && $0.isFree } } }
 
   private func becomeDriver() -> Bool {
     guard drivers.load(ordering: .relaxed) < maximumDrivers, hasFreeWork else { return false }

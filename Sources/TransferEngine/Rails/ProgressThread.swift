@@ -102,7 +102,7 @@ struct ProgressThread: ~Copyable {
         round.served += 1
         continue
       }
-      let isDriven = progress.callersSuffice && rail.outstanding.load(ordering: .relaxed) > 0
+      let isDriven = progress.callersSuffice && rail.hasWork
       guard !isDriven || now &- watches[index].lastPassed >= Self.longestRound else {
         round.served += 1
         continue
@@ -114,7 +114,7 @@ struct ProgressThread: ~Copyable {
       }
       watches[index].passes = rail.passes.load(ordering: .relaxed)
       if pass.progress > 0 { round.isSign = true }
-      if rail.outstanding.load(ordering: .relaxed) > 0 { round.hasWork = true }
+      if rail.hasWork { round.hasWork = true }
       if let accesses = rail.remoteAccesses(), accesses != watches[index].accesses {
         watches[index].accesses = accesses
         round.isSign = true

@@ -24,6 +24,8 @@ final class Rail: @unchecked Sendable {
 
   /// Requests pushed and not settled.
   let outstanding = Atomic<Int>(0)
+  /// Whether there are any, as far as is known here at this moment.
+  var hasWork: Bool { outstanding.load(ordering: .relaxed) > 0 }
 
   /// How many passes there have been, by which one who might drive sees that others do. Written by the holder of the baton.
   let passes = Atomic<UInt64>(0)
