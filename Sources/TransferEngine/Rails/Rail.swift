@@ -149,6 +149,8 @@ final class Rail: @unchecked Sendable {
       guard completed > 0 else { break }
       if submissions.load(ordering: .relaxed) != 0 { takeSubmissions() }
       state.pointee.post()
+      // What is not in flight cannot complete, and a software provider looks for it by system calls.
+      if state.pointee.inFlight == 0 { break }
       // A bounded turn, so that the caller gets to look at its clock and at its other rails.
       if progress >= 256 || state.pointee.transferredBytes >= limit { break }
     }
