@@ -31,8 +31,9 @@ wants() {
 }
 arguments=("$@")
 
-# upstream NAME PACKAGE: adds upstream's wheel to what is compared, where it can be had
+# upstream NAME PACKAGE: adds upstream's wheel to what is compared, where it is wanted and can be had
 upstream() {
+  case " ${arguments[*]} " in *' --no-upstream '*) return ;; esac
   if environment "$1" "$2" numpy; then
     options+=("--upstream-$1" "$wheels/$1")
   else

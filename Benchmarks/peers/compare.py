@@ -63,8 +63,10 @@ def parts(text):
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench-peers.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        # The script looks for some of the options as well, by their whole names.
+        prog="scripts/bench-peers.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
     parser.add_argument("--parts", type=parts, help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--quick", action="store_true", help=f"a first look: {', '.join(QUICK)}; few loads, few rounds")
     parser.add_argument("--only", default="", help="loads whose title has this in it, as 'read 64 KiB'")
@@ -95,8 +97,6 @@ def arguments():
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.search_rounds = 1 if options.rounds <= 3 else 3
-    if options.no_upstream:
-        options.upstream_tcp = options.upstream_efa = None
     options.idle_seconds = 3 if options.quick else 10
     options.patience = 600
     options.others = [(name, binary or options.moonrail, settings) for name, binary, settings in options.other]

@@ -59,7 +59,7 @@ final class TCPLane: @unchecked Sendable {
   private var count = 0
   /// Requests settled.
   private var done = 0
-  /// Whether it is so little that its caller is mostly waiting.
+  /// Whether the exchange is so short that its caller looks for the answer before it sleeps.
   private var isShort = false
   /// Bytes received of the answer to request ``done``.
   private var received = 0
