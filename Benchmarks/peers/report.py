@@ -28,6 +28,7 @@ class Host:
             f"- {self.begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC, {cores} cores of {self.processor}, "
             f"Linux {platform.release()}",
             f"- Moonrail {self.moonrail}, source {self.source}; {options.rounds} rounds, runs of {options.seconds} s",
+            f"- TCP with the congestion control {congestion_control()}",
             f"- load average {self.load:.1f} at the beginning, {os.getloadavg()[0]:.1f} at the end",
         ]
         if self.load > cores:
@@ -36,6 +37,14 @@ class Host:
                 + (" What was measured went before that work (--first)." if options.first else "")
             )
         return lines
+
+
+def congestion_control():
+    """What the kernel gives to new connections, which decides how fast loopback is: some pace, by a timer for each send."""
+    try:
+        return pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def first_line(command):

@@ -14,7 +14,7 @@ internal import Wire
 /// does not reach, by way of a buffer of the lane's own.
 final class TCPLane: @unchecked Sendable {
   /// Requests taken at once.
-  static let windowLimit = 64
+  static let windowLimit = 128
 
   /// Why an exchange ended early.
   private enum Fault {

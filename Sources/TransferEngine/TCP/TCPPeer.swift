@@ -111,7 +111,7 @@ final class TCPPeer: @unchecked Sendable {
   private static let coolDown: UInt64 = 1_000_000_000
   /// What one lane takes at once: enough to fill the connection, little enough that the others get some and that it fits
   /// into the staging buffer.
-  private static let smallestShare = 128 << 10
+  private static let smallestShare = 512 << 10
   private static let largestShare = min(1 << 20, StagingBuffer.length)
   /// Another lane is woken for each so many bytes that wait. Who waits for them takes a lane as well, and every lane
   /// costs two threads their turns.

@@ -55,9 +55,9 @@ final class TCPSession: @unchecked Sendable {
   private var staging: StagingBuffer?
 
   /// Answers that are sent together.
-  private static let answerLimit = 32
+  private static let answerLimit = 128
   /// Requests of together so many bytes are answered even if more are there.
-  private static let answerBytes = 256 << 10
+  private static let answerBytes = 512 << 10
   /// Headers and small payloads are received together, up to so many bytes, and small payloads copied from there.
   private static let inputLength = 16 << 10
   /// After a payload of this size no more than the next header is received with it: what follows is as large, and goes
