@@ -12,11 +12,18 @@ final class Segment: Sendable {
     case none
   }
 
-  struct Current: Sendable {
+  /// A class, since every submission takes it out from under a lock: one reference is counted rather than three.
+  final class Current: Sendable {
     let route: Route
     let snapshot: PeerSnapshot
     /// The engine behind it, where it is on this host: what it can be used for does not take the route.
-    var neighbour: Neighbour?
+    let neighbour: Neighbour?
+
+    init(route: Route, snapshot: PeerSnapshot, neighbour: Neighbour?) {
+      self.route = route
+      self.snapshot = snapshot
+      self.neighbour = neighbour
+    }
 
     /// Whether the peer has been restarted since, as far as we have heard.
     var isStale: Bool {

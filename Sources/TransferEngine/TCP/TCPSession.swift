@@ -54,8 +54,8 @@ final class TCPSession: @unchecked Sendable {
   /// Where the bytes of GPUs stop on their way; made when it is first needed, by the session's thread.
   private var staging: StagingBuffer?
 
-  /// Answers that are sent together.
-  private static let answerLimit = 128
+  /// Answers that are sent together: those to an exchange of an engine of ours.
+  private static let answerLimit = TCPLane.windowLimit
   /// Requests of together so many bytes are answered even if more are there.
   private static let answerBytes = 512 << 10
   /// Headers and small payloads are received together, up to so many bytes, and small payloads copied from there.
