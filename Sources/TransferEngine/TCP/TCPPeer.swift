@@ -109,8 +109,8 @@ final class TCPPeer: @unchecked Sendable {
   private static let idleTime: UInt64 = 60_000_000_000
   /// After a round of connecting that failed, in nanoseconds.
   private static let coolDown: UInt64 = 1_000_000_000
-  /// What one lane takes at once: enough to fill the connection, little enough that the others get some and that it fits
-  /// into the staging buffer.
+  /// What one lane takes at once, in bytes: enough to fill the connection and to be worth the wake-ups that it costs both
+  /// sides, little enough that the others get some and that it fits into the staging buffer.
   private static let smallestShare = 512 << 10
   private static let largestShare = min(1 << 20, StagingBuffer.length)
   /// Another lane is woken for each so many bytes that wait. Who waits for them takes a lane as well, and every lane
