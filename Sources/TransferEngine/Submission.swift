@@ -63,12 +63,12 @@ struct Submission: ~Copyable {
     self.batch = batch
     self.progress = progress
     localChunks = local.chunks.baseAddress
-    slab = batch.pointee.slab
-    tasks = batch.pointee.tasks
+    slab = batch.pointee.memory.slab
+    tasks = batch.pointee.memory.tasks
     self.chains = chains
     self.deadline = deadline
     firstTask = batch.pointee.submitted.load(ordering: .relaxed)
-    firstPart = batch.pointee.partCount
+    firstPart = batch.pointee.memory.partCount
     neighbours = NeighbourPlan(batch, local: local, deadline: deadline)
     for index in progress.rails.indices { chains[index] = Chain() }
   }
@@ -141,7 +141,7 @@ struct Submission: ~Copyable {
     for stream in otherStreams { Self.forget(stream) }
     firstStream = nil
     otherStreams = []
-    batch.pointee.returnParts(downTo: firstPart)
+    batch.pointee.memory.returnParts(downTo: firstPart)
     total = 0
     lastTask = -1
     missing = []
@@ -181,7 +181,7 @@ extension Submission {
       lastTask = task
       return slab + task
     }
-    return batch.pointee.takePart()
+    return batch.pointee.memory.takePart()
   }
 
   /// One more work request uses a region.

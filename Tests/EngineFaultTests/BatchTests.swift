@@ -55,7 +55,7 @@ import Testing
         let mine = try (0..<3).map { try table.allocate(capacity: 1 + (round * 7 + index + $0) % 100) }
         for id in mine { #expect(live.value.withLock { $0.insert(id).inserted }) }
         for id in mine {
-          try table.with(id) { batch throws(TransferError) in #expect(batch.pointee.capacity > 0) }
+          try table.with(id) { batch throws(TransferError) in #expect(batch.pointee.memory.capacity > 0) }
           _ = live.value.withLock { $0.remove(id) }
           try table.free(id)
           #expect(code { try table.free(id) } == .invalidArgument)

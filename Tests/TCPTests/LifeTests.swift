@@ -10,7 +10,7 @@ internal import Wire
 @Suite("TCP: other lives of a peer", .serialized)
 struct LifeTests {
   private static let length = 1 << 20
-  private static let address: UInt = 0x1000_0000_0000
+  private static let address: UInt = 0x5510_0000_0000
 
   /// An engine here, and the first life of a peer, which had a pattern written to it.
   private final class Story {

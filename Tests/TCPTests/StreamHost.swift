@@ -58,7 +58,7 @@ final class StreamHost: @unchecked Sendable {
   func submit(_ opcode: TransferOpcode, _ length: Int) throws -> BatchID {
     let id = try batches.allocate(capacity: 1)
     try batches.with(id) { batch in
-      guard let slot = batch.pointee.slab, let tasks = batch.pointee.tasks else { return }
+      guard let slot = batch.pointee.memory.slab, let tasks = batch.pointee.memory.tasks else { return }
       tasks.pointee.reset(parts: 1)
       RegionUse.unregistered.pointee.count.add(1, ordering: .relaxed)
       slot.pointee.next = nil

@@ -6,6 +6,15 @@ internal import Synchronization
 /// Its memory is never given back while the engine lives, only reused: whoever settles the last request may still look
 /// at ``sleepers`` when the owner has seen the end and freed the batch.
 struct Batch: ~Copyable {
+  // The owner's alone, and so in front: ThreadSanitizer takes the first bytes for whoever changes a part of a struct.
+
+  /// Where its requests are.
+  var memory = BatchMemory()
+  /// The place in the table.
+  let index: Int
+
+  // Everybody's.
+
   /// The generation in the upper half, the callers that are using the batch right now in the lower.
   let pins = Atomic<UInt64>(1 << 32)
   /// Work requests that are not settled.
@@ -30,72 +39,19 @@ struct Batch: ~Copyable {
   /// 1 while a notification waits for the batch to complete.
   let hasNotification = Atomic<UInt32>(0)
 
-  /// The place in the table.
-  let index: Int
-  /// Requests that it has room for.
-  var capacity = 0
-  /// One per request.
-  var tasks: UnsafeMutablePointer<TransferTask>?
-  /// One per request; the second and later parts of split requests have theirs from ``takePart()``.
-  var slab: WorkRequestPointer?
-  /// Requests that the two slabs above have room for; at least ``capacity``.
-  var slabCapacity = 0
-  /// Slabs for the second and later parts of requests.
-  private var partSlabs: [WorkRequestPointer] = []
-  /// Parts taken from them.
-  private(set) var partCount = 0
-
-  /// Parts in a slab.
-  private static let partsPerSlab = 256
-  /// Slabs that are kept for the batch's next life: a gigabyte in parts of a megabyte.
-  private static let keptPartSlabs = 4
-
   init(index: Int) {
     self.index = index
     sleepers.initialize(to: Atomic(0))
   }
 
-  /// Makes room for `count` requests, reusing the slabs of an earlier life if they are of a fitting size.
-  mutating func prepare(_ count: Int) {
-    if slab == nil || slabCapacity < count || slabCapacity > max(64, count * 8) {
-      releaseSlabs()
-      let tasks = UnsafeMutablePointer<TransferTask>.allocate(capacity: max(count, 1))
-      for index in 0..<count { (tasks + index).initialize(to: TransferTask()) }
-      self.tasks = tasks
-      slab = WorkRequestPointer.allocate(capacity: max(count, 1))
-      slabCapacity = count
-    }
-    capacity = count
+  /// Begins another life, of which nothing has happened yet. For the thread that has just taken the batch: nobody knows
+  /// its id.
+  func reset() {
     submitted.store(0, ordering: .relaxed)
     transferred.store(0, ordering: .relaxed)
     worst.store(0, ordering: .relaxed)
     hasNotification.store(0, ordering: .relaxed)
     outstanding.store(0, ordering: .releasing)
-  }
-
-  /// An uninitialised work request for the second or a later part of a request.
-  mutating func takePart() -> WorkRequestPointer {
-    let (slab, place) = (partCount / Self.partsPerSlab, partCount % Self.partsPerSlab)
-    if slab == partSlabs.count { partSlabs.append(.allocate(capacity: Self.partsPerSlab)) }
-    partCount += 1
-    return partSlabs[slab] + place
-  }
-
-  /// Takes back all parts but the first `count`; nobody may have them any more.
-  mutating func returnParts(downTo count: Int) { partCount = count }
-
-  /// Takes all parts back and keeps the memory for some. Nothing of it may be with a provider.
-  mutating func releaseParts() {
-    partCount = 0
-    while partSlabs.count > Self.keptPartSlabs { partSlabs.removeLast().deallocate() }
-  }
-
-  private mutating func releaseSlabs() {
-    tasks?.deinitialize(count: slabCapacity).deallocate()
-    slab?.deallocate()
-    tasks = nil
-    slab = nil
-    slabCapacity = 0
   }
 
   /// Lets go of what the batch holds on to besides its own memory. Nobody may use it.
@@ -107,9 +63,6 @@ struct Batch: ~Copyable {
 
   deinit {
     releaseStream()
-    tasks?.deinitialize(count: slabCapacity).deallocate()
-    slab?.deallocate()
-    for slab in partSlabs { slab.deallocate() }
     sleepers.deallocate()
     if let opaque = UnsafeRawPointer(bitPattern: handler.load(ordering: .relaxed)) {
       Unmanaged<SettlementHandler>.fromOpaque(opaque).release()
@@ -160,7 +113,7 @@ extension UnsafeMutablePointer where Pointee == Batch {
 
   /// Whether every task is settled, which is seen a moment before the batch as a whole is.
   var hasSettledTasks: Bool {
-    guard let tasks = pointee.tasks else { return true }
+    guard let tasks = pointee.memory.tasks else { return true }
     return (0..<pointee.submitted.load(ordering: .acquiring)).allSatisfy {
       (tasks + $0).pointee.remaining.load(ordering: .acquiring) == 0
     }

@@ -63,7 +63,8 @@ final class BatchTable: @unchecked Sendable {
       return index
     }
     guard let batch = slots[index] else { throw TransferError(.memory, "The batch table is inconsistent.") }
-    batch.pointee.prepare(capacity)
+    batch.pointee.memory.prepare(capacity)
+    batch.pointee.reset()
     let generation = batch.pointee.pins.load(ordering: .relaxed) >> 32
     return BatchID(rawValue: generation << 32 | UInt64(index + 1))
   }
@@ -118,8 +119,8 @@ final class BatchTable: @unchecked Sendable {
       batch.pointee.pins.store(generation << 32, ordering: .releasing)
       throw TransferError(.busy, "Batch \(id) has requests in flight. Wait for it before you free it.")
     }
-    let capacity = batch.pointee.capacity
-    batch.pointee.releaseParts()
+    let capacity = batch.pointee.memory.capacity
+    batch.pointee.memory.releaseParts()
     batch.pointee.releaseStream()
     ledger.withLock { ledger in
       ledger.requests -= capacity

@@ -23,7 +23,7 @@ struct Settlement {
   @inline(__always)
   mutating func complete(_ request: WorkRequestPointer) {
     let length = UInt64(truncatingIfNeeded: request.pointee.length)
-    let task = request.pointee.batch.pointee.tasks.unsafelyUnwrapped + Int(request.pointee.task)
+    let task = request.pointee.batch.pointee.memory.tasks.unsafelyUnwrapped + Int(request.pointee.task)
     if request.pointee.taskCount > 1 {
       Self.completeAll(request, task)
     } else if request.pointee.isPart {
@@ -83,7 +83,7 @@ extension UnsafeMutablePointer where Pointee == WorkRequest {
   /// Tells the tasks that the request carries out, and the batch, that it has failed. The batch still counts it.
   func failTasks(as state: TransferStatus.State) {
     let batch = pointee.batch
-    let first = batch.pointee.tasks.unsafelyUnwrapped + Int(pointee.task)
+    let first = batch.pointee.memory.tasks.unsafelyUnwrapped + Int(pointee.task)
     batch.pointee.worst.max(state.rawValue, ordering: .relaxed)
     for index in 0..<Int(pointee.taskCount) {
       (first + index).pointee.worst.max(state.rawValue, ordering: .relaxed)

@@ -83,11 +83,11 @@ extension TransferEngine {
       throw TransferError(.busy, "Another thread is submitting to batch \(id).")
     }
     defer { batch.pointee.submitting.store(0, ordering: .releasing) }
-    let room = batch.pointee.capacity - batch.pointee.submitted.load(ordering: .relaxed)
+    let room = batch.pointee.memory.capacity - batch.pointee.submitted.load(ordering: .relaxed)
     guard count <= room else {
       throw TransferError(
         .tooManyRequests,
-        "Batch \(id) has room for \(room) more of \(batch.pointee.capacity) requests, not for \(count).")
+        "Batch \(id) has room for \(room) more of \(batch.pointee.memory.capacity) requests, not for \(count).")
     }
     return try body()
   }
@@ -330,7 +330,7 @@ extension TransferEngine {
   public func status(of batch: BatchID, task: Int) throws(TransferError) -> TransferStatus {
     try batches.with(batch) { pointer throws(TransferError) in
       let submitted = pointer.pointee.submitted.load(ordering: .acquiring)
-      guard task >= 0, task < submitted, let tasks = pointer.pointee.tasks else {
+      guard task >= 0, task < submitted, let tasks = pointer.pointee.memory.tasks else {
         throw TransferError(
           .invalidArgument, "Batch \(batch) has \(submitted) requests: there is no number \(task).")
       }

@@ -47,10 +47,18 @@ final class GuardPage: @unchecked Sendable {
     munmap(base, length)
   }
 
-  /// At a random place where the kernel puts nothing by itself: 2^33 pages below the area of mappings.
+  /// Where the kernel puts nothing by itself: 2^33 pages below the area of mappings. ThreadSanitizer has that for itself,
+  /// and leaves less, below the program.
+  #if THREAD_SANITIZER
+    private static let places: Range<UInt> = 0x5500_0000_0000..<0x5550_0000_0000
+  #else
+    private static let places: Range<UInt> = 0x1000_0000_0000..<0x3000_0000_0000
+  #endif
+
+  /// At a random place.
   private static func map(_ page: Int) -> UnsafeMutableRawPointer? {
     for _ in 0..<64 {
-      let place = UInt.random(in: 0x1000_0000_0000..<0x3000_0000_0000) & ~UInt(page - 1)
+      let place = UInt.random(in: places) & ~UInt(page - 1)
       let base = mmap(
         UnsafeMutableRawPointer(bitPattern: place), page, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | 0x10_0000 /* MAP_FIXED_NOREPLACE */, -1, 0)

@@ -66,7 +66,7 @@ struct NeighbourPlan: ~Copyable {
     _ requests: UnsafeBufferPointer<TransferRequest>, from start: Int, of neighbour: Neighbour, _ view: NeighbourView,
     acceptsUnregistered: Bool
   ) -> Int {
-    guard let slab = batch.pointee.slab, let tasks = batch.pointee.tasks else { return 0 }
+    guard let slab = batch.pointee.memory.slab, let tasks = batch.pointee.memory.tasks else { return 0 }
     var run: NeighbourRun?
     var index = start
     while index < requests.count, requests[index].target == requests[start].target {
@@ -83,7 +83,7 @@ struct NeighbourPlan: ~Copyable {
       while done < request.length {
         let length = min(request.length &- done, Self.pieceLength)
         let task = firstTask + index
-        let slot = parts == 0 ? slab + task : batch.pointee.takePart()
+        let slot = parts == 0 ? slab + task : batch.pointee.memory.takePart()
         slot.pointee.batch = batch
         slot.pointee.use = near.use
         slot.pointee.local = UnsafeMutableRawPointer(bitPattern: request.local &+ UInt(done))
