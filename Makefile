@@ -1,13 +1,14 @@
 # The commands of this project. What they do is in scripts/.
 
 .PHONY: help setup build c-library install-c wheel demo test test-efa test-hosts test-python test-clients lint format \
-  bench bench-model bench-peers bench-python clean
+  test-sanitized bench bench-model bench-peers bench-python clean
 
 help:
 	@echo 'make demo      set up, build, and watch a verified transfer between two processes'
 	@echo 'make test      set up, check the format, and run all tests'
 	@echo 'make test-efa  the ten transfers that users know, on every provider and on the fake EFA'
 	@echo 'make test-hosts  as root: transfers between two hosts (network namespaces) whose cable is pulled'
+	@echo 'make test-sanitized  under the sanitizers for threads and for addresses; takes half an hour'
 	@echo 'make wheel     the Python wheel, into .build/python/wheels; make test-python tests it'
 	@echo 'make build     the command, into .build/release/moonrail'
 	@echo 'make c-library  libmoonrail.so and its header, into .build/c; make install-c PREFIX=/usr/local'
@@ -43,6 +44,10 @@ test-efa:
 test-hosts:
 	@scripts/setup.sh
 	@scripts/hosts.sh
+
+test-sanitized:
+	@scripts/test-sanitized.sh thread
+	@scripts/test-sanitized.sh address
 
 wheel:
 	@scripts/setup.sh
