@@ -109,7 +109,7 @@ enum NativeEngineType {
           let batch = try NativeEngineType.perform(this) { engine throws(TransferError) in
             try engine.start(all, to: segment, notification: notification)
           }
-          guard let number = batch.map(BatchNumber.number) else { return pythonInt(0) }
+          guard let number = batch?.rawValue else { return pythonInt(0) }
           try payload(this, as: EngineState.self).batches[number] = requests.bytes
           return pythonInt(number)
         }
@@ -165,8 +165,7 @@ enum NativeEngineType {
 
   private static func batch(_ object: PythonObject) throws(PythonException) -> (UInt64, BatchID) {
     let number = try unsigned(object)
-    guard let batch = BatchNumber.batch(number) else { throw .valueError("there is no batch \(number)") }
-    return (number, batch)
+    return (number, BatchID(rawValue: number))
   }
 
   /// Whether it is done; raises if it failed.

@@ -84,7 +84,7 @@ extension TransferEngineType {
         return 0
       }
     }
-    guard let number = batch.map(BatchNumber.number) else { return pythonInt(0) }
+    guard let number = batch?.rawValue else { return pythonInt(0) }
     state.batches[number] = requests.bytes
     return pythonInt(number)
   }
@@ -92,9 +92,11 @@ extension TransferEngineType {
   /// How a batch stands: 1, 0, -1 or -2; a batch that has ended is freed. Does not wait.
   static func check(_ number: UInt64, _ state: EngineState) -> Int32 {
     guard let engine = state.engine(for: checkParameters.method) else { return -1 }
-    guard let batch = BatchNumber.batch(number), state.batches[number] != nil else { return unknown(number, engine) }
+    guard state.batches[number] != nil else { return unknown(number, engine) }
     let code = withoutInterpreter {
-      engine.code(checkParameters.method) { () throws(TransferError) in try engine.check(batch).rawValue }
+      engine.code(checkParameters.method) { () throws(TransferError) in
+        try engine.check(BatchID(rawValue: number)).rawValue
+      }
     }
     if code == BatchProgress.pending.rawValue { return code }
     state.batches[number] = nil
@@ -102,14 +104,14 @@ extension TransferEngineType {
   }
 
   private static func conclude(_ number: UInt64, _ state: EngineState, _ engine: DropInEngine) -> BatchProgress {
-    guard let batch = BatchNumber.batch(number), let bytes = state.batches[number] else {
+    guard let bytes = state.batches[number] else {
       _ = unknown(number, engine)
       return .failed
     }
     var progress = BatchProgress.failed
     withoutInterpreter {
       _ = engine.code(waitParameters.method) { () throws(TransferError) in
-        progress = try engine.conclude(batch, bytes: bytes)
+        progress = try engine.conclude(BatchID(rawValue: number), bytes: bytes)
         return 0
       }
     }

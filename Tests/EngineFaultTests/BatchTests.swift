@@ -47,6 +47,24 @@ import Testing
     try table.free(try table.allocate(capacity: 2))
   }
 
+  /// Some programs take a number from 2^63 on for a failure, and a process that lives long gets there.
+  @Test func theLastGenerationHasASmallIdAndIsFollowedByTheFirst() throws {
+    let table = BatchTable()
+    let first = try table.allocate(capacity: 1)
+    try table.free(first)
+    let second = try table.allocate(capacity: 1)
+    var batch: BatchPointer?
+    try table.with(second) { batch = $0 }
+    let pointer = try #require(batch)
+    pointer.pointee.pins.store(UInt64(UInt32.max - 1) << 32, ordering: .releasing)
+    try table.free(BatchID(rawValue: UInt64(UInt32.max - 1) << 17 | 1))
+    let last = try table.allocate(capacity: 1)
+    #expect(last.rawValue < 1 << 49)
+    #expect(code { try table.free(BatchID(rawValue: last.rawValue | 1 << 49)) } == .invalidArgument)
+    try table.free(last)
+    #expect(try table.allocate(capacity: 1) == first)
+  }
+
   @Test func manyThreadsAllocateAndFree() throws {
     let table = BatchTable()
     let live = Box(Mutex<Set<BatchID>>([]))

@@ -17,7 +17,7 @@ public struct SegmentID: Hashable, Sendable, CustomStringConvertible {
 ///
 /// The value carries a generation: a batch that was freed is recognised and refused, never followed.
 public struct BatchID: Hashable, Sendable, CustomStringConvertible {
-  /// An opaque number, never 0 and never `UInt64.max`.
+  /// An opaque number: never 0, and less than 2^49, since some programs take one from 2^63 on for a failure.
   public let rawValue: UInt64
 
   /// The batch with this number, which need not exist.

@@ -7,6 +7,10 @@ final class BatchTable: @unchecked Sendable {
   /// Requests that all live batches together may have room for: 4 Mi, about 700 MB of work requests.
   static let maximumRequests = 1 << 22
 
+  /// Of an id: what names the batch's place, counted from 1. The rest is its generation, of 32 bits.
+  private static let indexBits: UInt64 = 17
+  private static let indexMask: UInt64 = (1 << indexBits) - 1
+
   private struct Ledger {
     var free: [Int] = []
     var created = 0
@@ -66,7 +70,7 @@ final class BatchTable: @unchecked Sendable {
     batch.pointee.memory.prepare(capacity)
     batch.pointee.reset()
     let generation = batch.pointee.pins.load(ordering: .relaxed) >> 32
-    return BatchID(rawValue: generation << 32 | UInt64(index + 1))
+    return BatchID(rawValue: generation << Self.indexBits | UInt64(index + 1))
   }
 
   /// Runs `body` with the batch, which cannot be freed meanwhile.
@@ -79,7 +83,7 @@ final class BatchTable: @unchecked Sendable {
 
   private func pin(_ id: BatchID) throws(TransferError) -> BatchPointer {
     guard let batch = slot(of: id) else { throw Self.unknown(id) }
-    let generation = id.rawValue >> 32
+    let generation = id.rawValue >> Self.indexBits
     var seen = batch.pointee.pins.load(ordering: .relaxed)
     while true {
       guard seen >> 32 == generation else { throw Self.unknown(id) }
@@ -93,7 +97,7 @@ final class BatchTable: @unchecked Sendable {
   /// Frees a batch all of whose requests are settled.
   func free(_ id: BatchID) throws(TransferError) {
     guard let batch = slot(of: id) else { throw Self.unknown(id) }
-    let generation = id.rawValue >> 32
+    let generation = id.rawValue >> Self.indexBits
     guard batch.pointee.pins.load(ordering: .acquiring) >> 32 == generation else { throw Self.unknown(id) }
     guard batch.pointee.outstanding.load(ordering: .acquiring) == 0 else {
       throw TransferError(.busy, "Batch \(id) has requests in flight. Wait for it before you free it.")
@@ -129,7 +133,7 @@ final class BatchTable: @unchecked Sendable {
   }
 
   private func slot(of id: BatchID) -> BatchPointer? {
-    let index = Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff) - 1
+    let index = Int(truncatingIfNeeded: id.rawValue & Self.indexMask) - 1
     guard index >= 0, index < count.load(ordering: .acquiring) else { return nil }
     return slots[index]
   }
