@@ -222,6 +222,30 @@ struct TwoHosts {
       for thread in threads { thread.join() }
     }
   }
+
+  /// Whoever is back from it may free memory, also where another thread shuts the engine down.
+  @Test(arguments: 0..<10)
+  func everybodyWhoShutsDownWaitsForTheEnd(round: Int) throws {
+    try Net.run { net in
+      let hosts = try TwoHosts(net)
+      let (fabric, engine) = (net.fabric, hosts.engine)
+      net[1].shutdown()
+      try onThreads(4) { _ in
+        engine.shutdown()
+        let open = fabric.counters().openObjects
+        #expect(open["endpoint", default: 0] == 0)
+        #expect(open["memory region", default: 0] == 0)
+      }
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func shuttingDownOnTheWayDoesNotWaitForItself() {
+    let ending = Ending()
+    ending.begin()
+    ending.wait(nanoseconds: .max / 2)
+    ending.finish()
+    ending.wait(nanoseconds: .max / 2)
+  }
 }
 
 extension Net {

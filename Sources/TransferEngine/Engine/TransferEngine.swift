@@ -30,6 +30,7 @@ public final class TransferEngine: Sendable {
   public var fabricLibrary: String? { fabric?.library.summary }
 
   let gate = Gate()
+  private let ending = Ending()
   let batches = BatchTable()
   /// The NICs, where that transport is installed.
   let fabric: EFATransport?
@@ -203,10 +204,12 @@ public final class TransferEngine: Sendable {
 
   deinit { shutdown() }
 
-  /// Stops everything: transfers in flight fail, memory is unregistered, NICs and the daemon are closed. Idempotent.
-  /// Returns within seconds, whatever the peers do.
+  /// Stops everything: transfers in flight fail, memory is unregistered, NICs and the daemon are closed. Returns within
+  /// seconds, whatever the peers do. Another call does nothing but wait for that: whoever is back may free memory.
   public func shutdown() {
-    guard gate.close() else { return }
+    guard gate.close() else { return ending.wait(nanoseconds: 20_000_000_000) }
+    ending.begin()
+    defer { ending.finish() }
     notifications.flush(nanoseconds: 5_000_000_000)
     refresher?.stop()
     // First of all, so that nobody new comes.
