@@ -7,7 +7,8 @@ public import Wire
 ///
 /// Every call has a blocking form, and one that returns a future. Blocking forms must not be called on an event loop;
 /// they throw `onEventLoop` there. Every call ends within the connect timeout and the reply timeout together, and what
-/// finding the peer in a store takes, with the result or a `MetadataError`; futures fail with nothing else. A request that was sent is never sent again.
+/// finding the peer in a store takes, with the result or a `MetadataError`; futures fail with nothing else. A request
+/// that was sent is never sent again.
 public final class HandshakeClient: Sendable {
   private let options: HandshakeOptions
   private let group: any EventLoopGroup
@@ -159,40 +160,22 @@ public final class HandshakeClient: Sendable {
     return resolver.addresses(
       of: location.host, port: location.port ?? options.defaultPort, on: loop, deadline: deadline
     ).flatMap { addresses in
-      self.connect(to: addresses[...], server: server, on: loop, deadline: deadline)
+      Dialer.connect(to: addresses[...], on: loop, deadline: deadline) { self.failure($0, of: server) }
     }
   }
 
-  /// Tries the addresses in order. Each gets its share of the time left, so that one that swallows packets leaves time
-  /// for the next.
-  private func connect(
-    to addresses: ArraySlice<SocketAddress>, server: String, on loop: any EventLoop, deadline: NIODeadline
-  ) -> EventLoopFuture<any Channel> {
-    guard let address = addresses.first else {
-      return loop.makeFailedFuture(Self.stopped(server, "no address"))
-    }
-    let left = max(deadline - .now(), .milliseconds(1))
-    return ClientBootstrap(group: loop)
-      .connectTimeout(.nanoseconds(max(left.nanoseconds / Int64(addresses.count), 1_000_000)))
-      .connect(to: address)
-      .flatMapError { error in
-        let others = addresses.dropFirst()
-        if !others.isEmpty, NIODeadline.now() < deadline {
-          return self.connect(to: others, server: server, on: loop, deadline: deadline)
-        }
-        return loop.makeFailedFuture(self.connectFailure(error, server: server, address: address))
-      }
-  }
-
-  private func connectFailure(_ error: any Error, server: String, address: SocketAddress) -> MetadataError {
-    if case ChannelError.connectTimeout = error {
-      return MetadataError(
+  private func failure(_ refusal: Dialer.Refusal, of server: String) -> MetadataError {
+    switch refusal {
+    case .noAddress: Self.stopped(server, "no address")
+    case .silence(let address):
+      MetadataError(
         .timedOut, "\(server) (\(address)) did not accept a connection within \(options.connectTimeout)",
         advice: "see whether the host is up and a firewall or security group lets its ports through")
+    case .error(let error, let address):
+      MetadataError(
+        .connectFailed, "no connection to \(server) (\(address)): \(error)",
+        advice: "see whether the peer runs and whether the name has its present port, which changes with each start")
     }
-    return MetadataError(
-      .connectFailed, "no connection to \(server) (\(address)): \(error)",
-      advice: "see whether the peer runs and whether the name has its present port, which changes with each start")
   }
 
   private func send(
