@@ -19,9 +19,15 @@ struct RailState: ~Copyable {
   private var firstReady: PeerLinkPointer?
   private var lastReady: PeerLinkPointer?
   private var readyLinks = 0
-  /// The entries of the address vector, and how many links share each: some providers know an address only once, so
-  /// that the link which takes the place of a broken one gets the same entry.
-  private var entriesByAddress: [[UInt8]: (handle: fi_addr_t, links: Int)] = [:]
+  /// An entry of the address vector, and how many links share it: some providers know an address only once, so that the
+  /// link which takes the place of a broken one gets the same entry.
+  private struct AddressEntry {
+    let handle: fi_addr_t
+    var links = 0
+  }
+  // With room from the start: the runtime searches all conformances for those of a dictionary's types when the first one
+  // gets storage, which would be in the first transfer.
+  private var entriesByAddress = [[UInt8]: AddressEntry](minimumCapacity: 16)
   /// Set once the endpoint is about to be closed.
   private var isClosing = false
   /// When deadlines were looked at last, in nanoseconds.
@@ -347,11 +353,11 @@ struct RailState: ~Copyable {
   /// Adds a peer's NIC.
   mutating func connect(_ address: [UInt8], _ trouble: PeerTrouble) throws(FabricError) -> PeerLinkPointer {
     try checkForm(address)
-    var entry: (handle: fi_addr_t, links: Int)
+    var entry: AddressEntry
     if let known = entriesByAddress[address] {
       entry = known
     } else {
-      entry = (handle: try endpoint.peers.insert(address), links: 0)
+      entry = AddressEntry(handle: try endpoint.peers.insert(address))
     }
     entry.links += 1
     entriesByAddress[address] = entry
@@ -381,7 +387,7 @@ struct RailState: ~Copyable {
     let bytes = link.pointee.bytes
     if let entry = entriesByAddress[bytes] {
       if entry.links > 1 || keepsAddresses {
-        entriesByAddress[bytes] = (entry.handle, entry.links - 1)
+        entriesByAddress[bytes]?.links -= 1
       } else {
         entriesByAddress[bytes] = nil
         // While the endpoint is being closed the provider still has operations to the address.
