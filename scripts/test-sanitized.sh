@@ -62,7 +62,7 @@ for suite in "${suites[@]}"; do
 done
 
 if compgen -G "$build/report.*" > /dev/null; then
-  grep -h '^SUMMARY\|^==[0-9]*==ERROR' "$build"/report.* | sort | uniq -c
+  { grep -h '^SUMMARY\|^==[0-9]*==ERROR' "$build"/report.* || cat "$build"/report.*; } | sort | uniq -c
   fail "the sanitizer has reports: ${build#"$root/"}/report.*"
 fi
 [ "$status" = 0 ] || fail "tests have failed; ${build#"$root/"}/*Tests.log have what they said"
