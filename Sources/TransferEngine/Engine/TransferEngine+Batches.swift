@@ -358,7 +358,7 @@ extension TransferEngine {
   /// Calls `body` once, soon after the batch is done; at once if it is. May call it early: look at the status.
   ///
   /// A second registration for the same batch replaces the first, which is called at once. `body` runs on whatever
-  /// thread moves the fabric on, and holds it up: it should only pass the news on.
+  /// thread moves the fabric on, and holds it up: it should only pass the news on, and must not shut the engine down.
   public func whenDone(_ batch: BatchID, _ body: @escaping @Sendable () -> Void) throws(TransferError) {
     try batches.with(batch) { pointer throws(TransferError) in
       let handler = Unmanaged.passRetained(SettlementHandler(body))
