@@ -205,7 +205,8 @@ public final class TransferEngine: Sendable {
   deinit { shutdown() }
 
   /// Stops everything: transfers in flight fail, memory is unregistered, NICs and the daemon are closed. Returns within
-  /// seconds, whatever the peers do. Another call does nothing but wait for that: whoever is back may free memory.
+  /// seconds, whatever the peers do. Another call does nothing but wait for that, 20 seconds at most: whoever is back may
+  /// free memory.
   public func shutdown() {
     guard gate.close() else { return ending.wait(nanoseconds: 20_000_000_000) }
     ending.begin()
